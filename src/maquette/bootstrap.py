@@ -1,0 +1,114 @@
+"""The only place where objects meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+
+from maquette.core.clock import Clock
+from maquette.core.errors import CapabilityMissing, Conflict
+from maquette.core.operation import Operation
+from maquette.core.provider import Provider
+from maquette.core.registry import Registry
+from maquette.core.storage import Storage
+from maquette.db import migrate
+from maquette.db.engine import Database
+from maquette.disk import explained
+from maquette.folders import Folders
+from maquette.jobs.engine import Engine
+from maquette.jobs.workers import PixelPool
+from maquette.jobs.workshop import Retries, Workshop
+from maquette.services.studio import Studio
+from maquette.settings import Settings
+
+
+def registries(
+    settings: Settings,
+) -> tuple[Registry[type[Provider]], Registry[Operation[Any]], Registry[type[Storage]]]:
+    """Discover what plugins offer; nothing is imported before it is asked for."""
+    only = (
+        None if settings.plugins is None else {one.strip() for one in settings.plugins.split(",")}
+    )
+    providers: Registry[type[Provider]] = Registry("provider")
+    operations: Registry[Operation[Any]] = Registry("operation")
+    storages: Registry[type[Storage]] = Registry("storage")
+    providers.discover("maquette.providers", only)
+    operations.discover("maquette.operations")
+    storages.discover("maquette.storage")
+    return providers, operations, storages
+
+
+@asynccontextmanager
+async def open_studio(
+    settings: Settings, *, providers: Mapping[str, Provider] | None = None
+) -> AsyncGenerator[Studio]:
+    """Open an installation, creating its database on first use; close it again."""
+    await asyncio.to_thread(prepare_database, settings)
+    kinds, operations, storages = registries(settings)
+    ready = Registry("provider", {name: kinds[name]() for name in kinds})
+    ready.add(providers or {})
+    db = Database(settings.url)
+    pool = PixelPool(
+        workers=settings.workers.count,
+        timeout_s=settings.workers.timeout_s,
+        memory_mb=settings.workers.memory_mb,
+    )
+    store = storages[settings.storage]
+    zone = None if settings.timezone is None else ZoneInfo(settings.timezone)
+    shop = Workshop(
+        db=db,
+        clock=Clock(zone),
+        providers=ready,
+        operations=operations,
+        pool=pool,
+        open_storage=store,
+        open_folders=lambda root: Folders(root, settings.show_files),
+        secret=_no_secret,
+        rescue=settings.home / "rescued",
+        retries=Retries(**settings.retries.model_dump()),
+        parallel_jobs=settings.parallel_jobs,
+    )
+    try:
+        yield Studio(shop, settings.home, lambda: _engine(settings))
+    finally:
+        for name in ready:
+            await ready[name].aclose()
+        await pool.close()
+        await db.close()
+
+
+def prepare_database(settings: Settings) -> None:
+    """Create the schema on first use; an older one is upgraded only by `maquette db migrate`."""
+    with explained(settings.home):
+        settings.home.mkdir(parents=True, exist_ok=True)
+    state = migrate.status(settings.url)
+    if state == "absent":
+        migrate.migrate(settings.url)
+    elif state == "behind":
+        raise Conflict(
+            "The database is of an older version. `maquette db migrate` upgrades it and keeps a "
+            "backup; nothing was changed."
+        )
+
+
+def _engine(settings: Settings) -> Engine:
+    from maquette.jobs.dbos_engine import DbosEngine  # noqa: PLC0415 - 0.3 s that only runs need
+
+    return DbosEngine(settings.url, settings.home / "engine.db")
+
+
+def _no_secret(_project_id: str, name: str) -> SecretStr:
+    raise CapabilityMissing(f"No key {name!r} is configured for this project.")
+
+
+def open_other_database(path: Path) -> Database:
+    """Open the database file of `--backend-db`, creating it where it is missing."""
+    url = f"sqlite:///{path.expanduser().absolute()}"
+    migrate.migrate(url)
+    return Database(url)

@@ -1,0 +1,48 @@
+"""All commands, grouped as `--help` shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from maquette import __version__
+from maquette.cli import database, keep, picture, project, run, setup, spend
+
+app = typer.Typer(
+    name="maquette",
+    help="Image production: plan for free, pay on confirmation, lose nothing.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if value:
+        typer.echo(f"maquette {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Image production: plan for free, pay on confirmation, lose nothing.
+
+    Exit status: 0 done, 1 failed jobs, 2 usage, 3 spend refused, 4 guard, 130 interrupted.
+    """
+
+
+run.register(app)
+picture.register(app)
+keep.register(app)
+setup.register(app)
+app.add_typer(project.app, name="project")
+app.add_typer(spend.app, name="spend")
+app.add_typer(database.app, name="db")
+app.add_typer(setup.tools, name="tools")

@@ -1,0 +1,301 @@
+"""Every error that Maquette raises on purpose.
+
+MaquetteError
+├── InvalidInput          the caller can fix it
+│   └── BadParameter · UnsupportedImage · ImageTooLarge · CapabilityMissing · UnsafePath ·
+│       NothingToDo
+├── NotFound              nothing has that id here
+│   └── UnknownPlugin · ProjectNotFound · AssetNotFound · RunNotFound · ObjectNotFound ·
+│       FileMissing
+├── Conflict              the present state forbids it
+│   └── AlreadyExists · ProjectBusy · NotResumable · DatabaseTooNew
+├── SpendRefused          money says no; nothing was sent
+│   └── NotConfirmed · BudgetExceeded · SpendStopped · PriceUnknown
+├── ProviderError         the other side failed
+│   └── ProviderRefused · RateLimited · ProviderUnavailable · BadProviderReply · OutcomeUnknown
+├── OperationFailed       the pixels could not be computed
+│   └── OperationCrashed · OperationTimedOut · StepCrashed
+├── Cancelled             a person stopped it
+└── StorageUnavailable    the bytes are out of reach
+    └── StorageFull · StorageReadOnly · StorageDamaged
+
+No error knows HTTP or exit codes: one table at each edge maps classes to them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Retry(Enum):
+    """What the job runner may do, unasked, after an error."""
+
+    NEVER = "never"
+    LATER = "later"
+
+
+class MaquetteError(Exception):
+    """Base of the tree; `code` is public and never renamed."""
+
+    code: ClassVar[str] = "internal"
+    retry: ClassVar[Retry] = Retry.NEVER
+
+    def __init__(self, message: str, /, **facts: str | float | None) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross a process border with the facts intact."""
+        return (_revive, (type(self), str(self), self.facts))
+
+
+def _revive(
+    kind: type[MaquetteError], message: str, facts: dict[str, str | float | None]
+) -> MaquetteError:
+    return kind(message, **facts)
+
+
+class InvalidInput(MaquetteError):
+    """The request cannot be right; the caller can fix it."""
+
+    code = "invalid-input"
+
+
+class BadParameter(InvalidInput):
+    """A parameter has a wrong name, type or value."""
+
+    code = "bad-parameter"
+
+
+class UnsupportedImage(InvalidInput):
+    """The bytes are not a picture that Maquette can read."""
+
+    code = "unsupported-image"
+
+
+class ImageTooLarge(InvalidInput):
+    """The picture is over a limit of bytes, pixels or frames; it was not decoded."""
+
+    code = "image-too-large"
+
+
+class CapabilityMissing(InvalidInput):
+    """The model or backend cannot do what was asked; nothing was sent."""
+
+    code = "capability-missing"
+
+
+class UnsafePath(InvalidInput):
+    """The path leads out of the project's root."""
+
+    code = "unsafe-path"
+
+
+class NothingToDo(InvalidInput):
+    """No input picture was named and none was found."""
+
+    code = "nothing-to-do"
+
+
+class NotFound(MaquetteError):
+    """Nothing has that id here."""
+
+    code = "not-found"
+
+
+class UnknownPlugin(NotFound):
+    """No provider, operation or storage is registered under that id."""
+
+    code = "unknown-plugin"
+
+
+class ProjectNotFound(NotFound):
+    """No project has that name."""
+
+    code = "project-not-found"
+
+
+class AssetNotFound(NotFound):
+    """No asset has that id."""
+
+    code = "asset-not-found"
+
+
+class RunNotFound(NotFound):
+    """No run has that id."""
+
+    code = "run-not-found"
+
+
+class ObjectNotFound(NotFound):
+    """The store holds no object under that key."""
+
+    code = "object-not-found"
+
+
+class FileMissing(NotFound):
+    """A file that the request names does not exist."""
+
+    code = "file-missing"
+
+
+class Conflict(MaquetteError):
+    """The present state forbids it."""
+
+    code = "conflict"
+
+
+class AlreadyExists(Conflict):
+    """Something else has that name."""
+
+    code = "already-exists"
+
+
+class NotResumable(Conflict):
+    """The run is in a state that nothing can continue."""
+
+    code = "not-resumable"
+
+
+class ProjectBusy(Conflict):
+    """Work on the project is in progress."""
+
+    code = "project-busy"
+
+
+class DatabaseTooNew(Conflict):
+    """The database was written by a newer version."""
+
+    code = "database-too-new"
+
+
+class SpendRefused(MaquetteError):
+    """Money says no; nothing was sent."""
+
+    code = "spend-refused"
+
+
+class NotConfirmed(SpendRefused):
+    """The run costs money and nobody confirmed it."""
+
+    code = "spend-not-confirmed"
+
+
+class BudgetExceeded(SpendRefused):
+    """The worst case does not fit under a cap."""
+
+    code = "budget-exceeded"
+
+
+class SpendStopped(SpendRefused):
+    """The kill switch is on."""
+
+    code = "spend-stopped"
+
+
+class PriceUnknown(SpendRefused):
+    """The model has no price; it is refused, never taken as free."""
+
+    code = "price-unknown"
+
+
+class ProviderError(MaquetteError):
+    """The other side failed; it was not charged."""
+
+    code = "provider-error"
+
+
+class ProviderRefused(ProviderError):
+    """The provider declined this request (moderation or a bad parameter)."""
+
+    code = "provider-refused"
+
+
+class RateLimited(ProviderError):
+    """Too many requests; `retry_after` seconds when the provider said so."""
+
+    code = "provider-rate-limited"
+    retry = Retry.LATER
+
+    def __init__(
+        self, message: str, /, *, retry_after: float | None = None, **facts: str | float | None
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, **facts)
+        self.retry_after = retry_after
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider is down or out of reach, and took nothing."""
+
+    code = "provider-unavailable"
+    retry = Retry.LATER
+
+
+class BadProviderReply(ProviderError):
+    """The provider answered with something that is not a picture; its bytes are kept."""
+
+    code = "bad-provider-reply"
+
+
+class OutcomeUnknown(ProviderError):
+    """A paid request was sent and its answer was lost: it may have been charged.
+
+    Never retried unasked. A person, or `Provider.resume`, decides.
+    """
+
+    code = "outcome-unknown"
+
+
+class OperationFailed(MaquetteError):
+    """An operation could not compute its result."""
+
+    code = "operation-failed"
+
+
+class OperationCrashed(OperationFailed):
+    """The worker process of an operation died; only its job fails."""
+
+    code = "operation-crashed"
+
+
+class OperationTimedOut(OperationFailed):
+    """An operation ran past its time limit and was stopped."""
+
+    code = "operation-timed-out"
+
+
+class StepCrashed(OperationFailed):
+    """The same step brought the program down three times."""
+
+    code = "step-crashed"
+
+
+class Cancelled(MaquetteError):
+    """A person stopped the work."""
+
+    code = "cancelled"
+
+
+class StorageUnavailable(MaquetteError):
+    """The bytes are out of reach."""
+
+    code = "storage-unavailable"
+
+
+class StorageFull(StorageUnavailable):
+    """The disk is full; what was written before is intact."""
+
+    code = "storage-full"
+
+
+class StorageReadOnly(StorageUnavailable):
+    """The folder cannot be written."""
+
+    code = "storage-read-only"
+
+
+class StorageDamaged(StorageUnavailable):
+    """Stored bytes no longer match their digest."""
+
+    code = "storage-damaged"

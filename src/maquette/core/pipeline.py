@@ -1,0 +1,121 @@
+"""What a run is made of: the order a person gives, and the frozen spec of each job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, model_validator
+
+from maquette.core.findings import GuardRules
+from maquette.core.requests import ImageRequest, Input, Option, Size
+
+Count = Annotated[int, Field(ge=1, le=1000)]
+
+
+class BackgroundStep(BaseModel, frozen=True, extra="forbid"):
+    """Remove the background with the first backend that succeeds."""
+
+    backends: tuple[str, ...] = ("classical",)
+
+
+class UpscaleStep(BaseModel, frozen=True, extra="forbid"):
+    """Enlarge."""
+
+    backend: str = "resample"
+    scale: float = Field(default=2.0, ge=1.0, le=8.0)
+
+
+class ColourStep(BaseModel, frozen=True, extra="forbid"):
+    """Grade with a named look or a `.cube` file's content."""
+
+    profile: str = "cinematic_warm"
+    strength: float = Field(default=1.0, ge=0.0, le=1.0)
+    cube: str | None = None
+    """The text of the `.cube` file, so that a replay does not need the file."""
+
+
+class PostChain(BaseModel, frozen=True, extra="forbid"):
+    """The steps after the winner is picked, always in this order."""
+
+    background: BackgroundStep | None = None
+    upscale: UpscaleStep | None = None
+    colour: ColourStep | None = None
+
+    def names(self) -> tuple[str, ...]:
+        steps = {
+            "background": self.background,
+            "upscale": self.upscale,
+            "colour": self.colour,
+        }
+        return tuple(name for name, step in steps.items() if step is not None)
+
+
+class JobSpec(BaseModel, frozen=True, extra="forbid"):
+    """One scene of a run, complete: nothing else is read when it is worked or replayed."""
+
+    scene: str
+    source: Input | None = None
+    request: ImageRequest
+    candidates: Count = 1
+    calls: tuple[int, ...]
+    """Pictures asked for in each provider call; they add up to `candidates`."""
+    guard: GuardRules = GuardRules()
+    post: PostChain = PostChain()
+    archive_replaced: bool = True
+
+    @model_validator(mode="after")
+    def _calls_add_up(self) -> JobSpec:
+        if sum(self.calls) != self.candidates:
+            raise ValueError("calls must add up to candidates")
+        return self
+
+
+class SceneOverride(BaseModel, frozen=True, extra="forbid"):
+    """What a manifest may say of one scene; what it leaves out comes from the run."""
+
+    input: Path | None = None
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    size: Size | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    candidates: Count | None = None
+    refs: tuple[Path, ...] | None = None
+    guard: GuardRules | None = None
+    post: PostChain | None = None
+    options: dict[str, Option] | None = None
+
+
+class Manifest(BaseModel, frozen=True, extra="forbid"):
+    """`--manifest FILE.json`: defaults for the run, and overrides by scene name."""
+
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    size: Size | None = None
+    candidates: Count | None = None
+    refs: tuple[Path, ...] | None = None
+    post: PostChain | None = None
+    scenes: dict[str, SceneOverride] = {}
+
+
+class RunOrder(BaseModel, frozen=True, extra="forbid"):
+    """A run as a person orders it, before any file was looked at."""
+
+    project: str
+    input: Path | None = None
+    scene_refs: tuple[Path, ...] = ()
+    style_refs: tuple[Path, ...] = ()
+    manifest: Path | None = None
+    prompt: str | None = None
+    negative_prompt: str = ""
+    provider: str | None = None
+    model: str | None = None
+    size: Size = "source"
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    options: dict[str, Option] = {}
+    candidates: Count = 1
+    max_candidates: Count = 6
+    allow_many_candidates: bool = False
+    guard: GuardRules = GuardRules()
+    post: PostChain = PostChain()
+    archive_replaced: bool = True

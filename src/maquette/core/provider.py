@@ -1,0 +1,96 @@
+"""The provider extension point: where new pictures come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, ParamSpec, Protocol, TypeVar
+
+from pydantic import BaseModel, SecretStr
+
+from maquette.core.errors import BadProviderReply, OutcomeUnknown
+from maquette.core.money import Usd
+from maquette.core.requests import Digest, Encoded, Generated, ImageRequest, ModelProfile
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """The provider's own name for work it has accepted, and the endpoint that knows it."""
+
+    id: str
+    endpoint: str = "default"
+
+
+class Run(Protocol):
+    """The runner's side of one attempt: everything a provider may touch besides its socket."""
+
+    async def read(self, asset: Digest) -> Encoded:
+        """Fetch the bytes of an input."""
+        ...
+
+    async def progress(self, fraction: float, note: str = "") -> None:
+        """Tell how far the work is, 0 to 1."""
+        ...
+
+    async def partial(self, index: int, image: Encoded) -> None:
+        """Show an unfinished picture."""
+        ...
+
+    async def accepted(self, ticket: Ticket) -> None:
+        """Record the ticket durably: a restart asks for it instead of paying again."""
+        ...
+
+    async def raw(self, reply: bytes) -> None:
+        """Store the reply durably before parsing it; `Provider.read_reply` reads it again."""
+        ...
+
+    def secret(self, name: str) -> SecretStr:
+        """Return a key of this project; raise `CapabilityMissing` that says how to set it."""
+        ...
+
+    async def compute(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a picklable pixel function in a worker process."""
+        ...
+
+
+class Provider(ABC):
+    """A service, a local server or an in-process engine that makes images.
+
+    One instance per process, shared by concurrent calls. It sends once and never retries:
+    the runner does, where the error's `retry` policy and the money allow it. Cancellation
+    arrives as `asyncio.CancelledError`; let it through. Raise only `MaquetteError`s.
+    """
+
+    id: ClassVar[str]
+    config: ClassVar[type[BaseModel]]
+
+    @abstractmethod
+    def models(self) -> Sequence[ModelProfile]:
+        """List what can be asked for."""
+
+    @abstractmethod
+    def estimate(self, request: ImageRequest) -> Usd:
+        """Give an upper bound, purely; raise `PriceUnknown` rather than guess."""
+
+    @abstractmethod
+    async def generate(self, request: ImageRequest, run: Run) -> Generated:
+        """Send once; call `run.accepted()` the moment the work has a name."""
+
+    def read_reply(self, reply: bytes, request: ImageRequest) -> Generated:
+        """Parse, purely, what `Run.raw` stored: a crash after the answer costs nothing."""
+        raise BadProviderReply(f"{self.id!r} keeps no replies that could be read again.")
+
+    async def resume(self, ticket: Ticket, request: ImageRequest, run: Run) -> Generated:
+        """Collect work that a dead process started; `OutcomeUnknown` when it cannot be found."""
+        raise OutcomeUnknown(f"{self.id!r} cannot look up {ticket.id!r} again.")
+
+    async def cancel(self, ticket: Ticket) -> bool:
+        """Ask the other side to stop; False when it cannot."""
+        return False
+
+    async def aclose(self) -> None:
+        """Release sockets and memory."""

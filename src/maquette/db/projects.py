@@ -1,0 +1,58 @@
+"""Projects by slug."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from uuid import uuid4
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from maquette.core.errors import AlreadyExists, ProjectNotFound
+from maquette.db.tables import Project
+
+
+async def by_slug(session: AsyncSession, slug: str) -> Project:
+    found = (
+        await session.execute(select(Project).where(Project.slug == slug))
+    ).scalar_one_or_none()
+    if found is not None:
+        return found
+    slugs = (await session.execute(select(Project.slug))).scalars().all()
+    near = get_close_matches(slug, slugs, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise ProjectNotFound(
+        f"There is no project {slug!r}. {hint}"
+        f"`maquette project create {slug} --root DIR` makes one."
+    )
+
+
+async def create(
+    session: AsyncSession, *, slug: str, name: str, root: str | None, at: datetime
+) -> Project:
+    taken = (await session.execute(select(Project.id).where(Project.slug == slug))).first()
+    if taken is not None:
+        raise AlreadyExists(f"There is a project {slug!r} already; choose another name.")
+    project = Project(id=str(uuid4()), slug=slug, name=name, root=root, created_at=at)
+    session.add(project)
+    await session.flush()
+    return project
+
+
+async def everyone(session: AsyncSession) -> Sequence[Project]:
+    return (await session.execute(select(Project).order_by(Project.slug))).scalars().all()
+
+
+async def adopt_row(session: AsyncSession, known: Project) -> None:
+    """Write a project of another database here, under the same id."""
+    session.add(
+        Project(
+            id=known.id,
+            slug=known.slug,
+            name=known.name,
+            root=known.root,
+            created_at=known.created_at,
+        )
+    )

@@ -1,0 +1,138 @@
+"""Runs, their jobs and the jobs' steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from maquette.core.errors import RunNotFound
+from maquette.core.states import JobState
+from maquette.db.tables import Attempt, Candidate, Job, Run, Step
+
+OPEN = (JobState.QUEUED.value, JobState.RUNNING.value)
+
+
+async def by_id(session: AsyncSession, run_id: str, project_id: str | None = None) -> Run:
+    """Find a run by its id, an unambiguous beginning or end of it, or `latest`."""
+    query = select(Run).order_by(Run.created_at.desc(), Run.id.desc()).limit(2)
+    if project_id is not None:
+        query = query.where(Run.project_id == project_id)
+    if run_id != "latest":
+        query = query.where(Run.id.startswith(run_id) | Run.id.endswith(run_id))
+    found = (await session.execute(query)).scalars().all()
+    if not found:
+        raise RunNotFound(f"There is no run {run_id!r}. `maquette runs` lists them.")
+    if len(found) > 1 and run_id != "latest" and found[0].id != run_id:
+        raise RunNotFound(f"Several runs match {run_id!r}; write more of the id.")
+    return found[0]
+
+
+async def jobs_of(session: AsyncSession, run_id: str) -> Sequence[Job]:
+    query = select(Job).where(Job.run_id == run_id).order_by(Job.position)
+    return (await session.execute(query)).scalars().all()
+
+
+async def open_jobs(session: AsyncSession, limit: int) -> Sequence[Job]:
+    """Return the oldest jobs that wait or were left running."""
+    query = (
+        select(Job)
+        .where(Job.state.in_(OPEN))
+        .order_by(Job.created_at, Job.run_id, Job.position)
+        .limit(limit)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def cancelled_open(session: AsyncSession) -> Sequence[Job]:
+    """Return the open jobs of runs that a person cancelled."""
+    query = (
+        select(Job)
+        .join(Run, Run.id == Job.run_id)
+        .where(Job.state.in_(OPEN), Run.cancel_requested_at.is_not(None))
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def open_in_project(session: AsyncSession, project_id: str) -> str | None:
+    """Return the id of an unfinished run of the project, if there is one."""
+    query = select(Run.id).where(Run.project_id == project_id, Run.state.in_(OPEN)).limit(1)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def open_runs_done(session: AsyncSession) -> Sequence[Run]:
+    """Return the runs that are still marked open though none of their jobs is."""
+    busy = select(Job.run_id).where(Job.state.in_(OPEN))
+    query = select(Run).where(Run.state.in_(OPEN), Run.id.not_in(busy)).order_by(Run.created_at)
+    return (await session.execute(query)).scalars().all()
+
+
+async def listing(
+    session: AsyncSession, *, project_id: str | None, limit: int, before: str | None
+) -> Sequence[Run]:
+    """Return a keyset page of runs, newest first."""
+    query = select(Run).order_by(Run.id.desc()).limit(limit)
+    if project_id is not None:
+        query = query.where(Run.project_id == project_id)
+    if before is not None:
+        query = query.where(Run.id < before)
+    return (await session.execute(query)).scalars().all()
+
+
+async def candidates_of(session: AsyncSession, job_id: str) -> Sequence[Candidate]:
+    query = select(Candidate).where(Candidate.job_id == job_id).order_by(Candidate.position)
+    return (await session.execute(query)).scalars().all()
+
+
+async def attempts_of(session: AsyncSession, job_id: str) -> Sequence[Attempt]:
+    query = (
+        select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.created_at, Attempt.number)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def steps_of(session: AsyncSession, job_id: str) -> Sequence[Step]:
+    query = select(Step).where(Step.job_id == job_id).order_by(Step.id)
+    return (await session.execute(query)).scalars().all()
+
+
+async def step(session: AsyncSession, job_id: str, name: str) -> Step | None:
+    query = select(Step).where(Step.job_id == job_id, Step.name == name)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def begin_step(session: AsyncSession, job_id: str, name: str, at: datetime) -> Step:
+    """Count one more start of a step that is not done; return it as it stood."""
+    found = await step(session, job_id, name)
+    if found is None:
+        found = Step(job_id=job_id, name=name, state="running", starts=1, started_at=at)
+        session.add(found)
+    elif found.state == "running":
+        found.starts += 1
+        found.started_at = at
+    await session.flush()
+    return found
+
+
+async def finish_step(
+    session: AsyncSession, job_id: str, name: str, result: dict[str, Any], at: datetime
+) -> None:
+    await session.execute(
+        update(Step)
+        .where(Step.job_id == job_id, Step.name == name)
+        .values(state="done", result=result, finished_at=at)
+    )
+
+
+async def abandon_step(session: AsyncSession, job_id: str, name: str) -> None:
+    """Forget a start that ended in an error of ours: it was no crash."""
+    await session.execute(
+        delete(Step).where(Step.job_id == job_id, Step.name == name, Step.state == "running")
+    )
+
+
+async def set_job(session: AsyncSession, job_id: str, **values: Any) -> None:
+    await session.execute(update(Job).where(Job.id == job_id).values(**values))

@@ -1,0 +1,314 @@
+"""One provider call: at most one payment, at least one delivery.
+
+Reserved, sent, settled: a commit stands before each act, so that after a crash at any point
+the rows say what may have happened. Nothing that may have been charged is ever sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+from uuid import uuid4
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from maquette.core import money
+from maquette.core.errors import (
+    BadProviderReply,
+    ObjectNotFound,
+    OutcomeUnknown,
+    ProviderError,
+    RateLimited,
+    Retry,
+    SpendRefused,
+    StorageFull,
+    StorageUnavailable,
+)
+from maquette.core.provider import Provider, Ticket
+from maquette.core.requests import Digest, Encoded, Generated, ImageRequest
+from maquette.core.states import AttemptState
+from maquette.core.storage import object_key, reply_key
+from maquette.db import ledger, runs
+from maquette.db.tables import Attempt
+from maquette.disk import write_durably
+from maquette.jobs.job import Bench
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_ROOM_BYTES = 64 * 1024 * 1024
+"""Free space asked for before money is spent on pictures that must be stored."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A provider call that one step makes."""
+
+    name: str
+    request: ImageRequest
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call brought, not settled yet: the step commits both together."""
+
+    attempt: Attempt
+    generated: Generated
+    charged_nano: int
+
+    async def settle(self, session: AsyncSession, bench: Bench) -> None:
+        now = bench.shop.clock.now()
+        stored = await session.get_one(Attempt, self.attempt.id)
+        stored.effective = self.generated.effective.model_dump(mode="json")
+        await session.flush()
+        await ledger.settle(session, self.attempt, self.charged_nano, now)
+        bench.record(
+            session,
+            "settled",
+            attempt=self.attempt.id,
+            cost_nano=self.charged_nano,
+            reserved_nano=self.attempt.reserved_nano,
+        )
+
+
+async def call(bench: Bench, wanted: Call) -> Answer:
+    """Return the answer of the call: found, fetched or paid for, in that order."""
+    provider = bench.shop.providers[wanted.request.provider]
+    standing = await _standing(bench, wanted)
+    if standing is not None:
+        answer = await _recover(bench, provider, wanted, standing)
+        if answer is not None:
+            return answer
+    tried = 0
+    while True:
+        tried += 1
+        if bench.cancelling.is_set():
+            raise asyncio.CancelledError
+        try:
+            return await _attempt(bench, provider, wanted)
+        except ProviderError as error:
+            if error.retry is Retry.NEVER or tried >= bench.shop.retries.tries:
+                raise
+            asked = error.retry_after if isinstance(error, RateLimited) else None
+            wait_s = bench.shop.retries.wait_s(tried, asked)
+            await bench.tell("waiting", step=wanted.name, seconds=wait_s, why=str(error))
+        await bench.pause(wait_s)
+
+
+async def _standing(bench: Bench, wanted: Call) -> Attempt | None:
+    """Return the attempt that an earlier process left open."""
+    open_states = {AttemptState.RESERVED, AttemptState.SENT, AttemptState.UNKNOWN}
+    async with bench.shop.db.read() as session:
+        attempts = await runs.attempts_of(session, bench.job_id)
+    mine = [one for one in attempts if one.call == wanted.name and one.state in open_states]
+    return mine[-1] if mine else None
+
+
+async def _recover(
+    bench: Bench, provider: Provider, wanted: Call, attempt: Attempt
+) -> Answer | None:
+    """Finish what a dead process began; None where the call may be made (again)."""
+    if attempt.state == AttemptState.RESERVED:
+        await _release(bench, attempt)
+        return None
+    if attempt.state == AttemptState.UNKNOWN:
+        raise _undecided(attempt)
+    reply = await _stored_reply(bench, attempt)
+    if reply is not None:
+        return await _settle_or_doubt(bench, attempt, _parse(provider, reply, wanted.request))
+    if attempt.ticket is not None:
+        ticket = Ticket(attempt.ticket, attempt.endpoint)
+        run = RunSide(bench, attempt)
+        return await _deliver(bench, attempt, provider.resume(ticket, wanted.request, run))
+    if not attempt.paid:
+        await _release(bench, attempt, state=AttemptState.LOST)
+        return None
+    await _doubt(bench, attempt, "The program stopped after the call was sent.")
+    raise _undecided(attempt)
+
+
+async def _attempt(bench: Bench, provider: Provider, wanted: Call) -> Answer:
+    estimate = money.to_nano(provider.estimate(wanted.request))
+    if estimate:
+        await _check_room(bench)
+    attempt = await _reserve(bench, provider, wanted, estimate)
+    try:
+        async with bench.shop.db.write() as session:
+            await ledger.mark_sent(session, attempt.id, attempt.paid, bench.shop.clock.now())
+            bench.record(session, "sent", attempt=attempt.id, call=wanted.name)
+    except SpendRefused:
+        await _release(bench, attempt)
+        raise
+    return await _deliver(
+        bench, attempt, provider.generate(wanted.request, RunSide(bench, attempt))
+    )
+
+
+async def _deliver(
+    bench: Bench, attempt: Attempt, sending: Coroutine[Any, Any, Generated]
+) -> Answer:
+    """Await the answer; a paid one is waited for even when the job is being cancelled."""
+    if not attempt.paid:
+        try:
+            return await _settle_or_doubt(bench, attempt, sending)
+        except asyncio.CancelledError:
+            await _release(bench, attempt, state=AttemptState.LOST)
+            raise
+    return await _settle_or_doubt(bench, attempt, sending)
+
+
+async def _settle_or_doubt(
+    bench: Bench, attempt: Attempt, sending: Coroutine[Any, Any, Generated]
+) -> Answer:
+    try:
+        generated = await sending
+    except (OutcomeUnknown, BadProviderReply) as error:
+        if attempt.paid:
+            await _doubt(bench, attempt, str(error))
+            raise _undecided(attempt) from error
+        await _release(bench, attempt, error=error)
+        raise
+    except ProviderError as error:
+        await _release(bench, attempt, error=error)
+        raise
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        # Anything else, a bug included, may have happened after the money was taken.
+        if attempt.paid:
+            log.exception("provider %s failed in an unforeseen way", attempt.provider)
+            await _doubt(bench, attempt, f"{type(error).__name__}: {error}")
+            raise _undecided(attempt) from error
+        await _release(bench, attempt, error=error)
+        raise
+    charged = attempt.reserved_nano if generated.cost is None else money.to_nano(generated.cost)
+    return Answer(attempt, generated, charged)
+
+
+async def _parse(provider: Provider, reply: bytes, request: ImageRequest) -> Generated:
+    return provider.read_reply(reply, request)
+
+
+async def _reserve(bench: Bench, provider: Provider, wanted: Call, estimate: int) -> Attempt:
+    profile = next(model for model in provider.models() if model.id == wanted.request.model)
+    async with bench.shop.db.write() as session:
+        earlier = await runs.attempts_of(session, bench.job_id)
+        attempt = Attempt(
+            id=str(uuid4()),
+            job_id=bench.job_id,
+            call=wanted.name,
+            number=1 + sum(one.call == wanted.name for one in earlier),
+            state=AttemptState.RESERVED.value,
+            provider=provider.id,
+            endpoint="default",
+            model=wanted.request.model,
+            paid=profile.paid,
+            request=wanted.request.model_dump(mode="json"),
+            reserved_nano=estimate,
+            settled_nano=0,
+            created_at=bench.shop.clock.now(),
+        )
+        await ledger.reserve(session, attempt)
+    return attempt
+
+
+async def _release(
+    bench: Bench,
+    attempt: Attempt,
+    *,
+    state: AttemptState = AttemptState.RELEASED,
+    error: Exception | None = None,
+) -> None:
+    async with bench.shop.db.write() as session:
+        await ledger.release(
+            session,
+            attempt,
+            bench.shop.clock.now(),
+            state=state,
+            error_code=getattr(error, "code", None),
+            error_message=None if error is None else str(error),
+        )
+        bench.record(session, "released", attempt=attempt.id, why=str(error or state.value))
+
+
+async def _doubt(bench: Bench, attempt: Attempt, why: str) -> None:
+    async with bench.shop.db.write() as session:
+        await ledger.mark_unknown(session, attempt, bench.shop.clock.now(), why)
+        bench.record(session, "outcome_unknown", attempt=attempt.id, why=why)
+
+
+def _undecided(attempt: Attempt) -> OutcomeUnknown:
+    price = money.show(money.from_nano(attempt.reserved_nano))
+    return OutcomeUnknown(
+        f"Attempt {attempt.id} was sent to {attempt.provider!r} and its answer was lost: up to "
+        f"{price} may have been charged and stays counted. Look at the provider's own usage page, "
+        f"then `maquette spend decide {attempt.id} --charged` or `--not-charged`.",
+        attempt=attempt.id,
+    )
+
+
+async def _check_room(bench: Bench) -> None:
+    """Refuse to pay for pictures that could not be stored."""
+    free = await asyncio.to_thread(bench.place.folders.free_bytes)
+    if free < _ROOM_BYTES:
+        raise StorageFull(
+            f"Only {free // 1024**2} MiB are free under {str(bench.place.folders.root)!r}, so "
+            "nothing was sent or paid. Free some space, then `maquette resume`."
+        )
+
+
+def _rescued(bench: Bench, attempt: Attempt) -> Path:
+    return bench.shop.rescue / f"{attempt.id}.reply"
+
+
+async def _stored_reply(bench: Bench, attempt: Attempt) -> bytes | None:
+    rescued = _rescued(bench, attempt)
+    if rescued.is_file():
+        return await asyncio.to_thread(rescued.read_bytes)
+    try:
+        return await bench.place.storage.read(reply_key(attempt.id))
+    except ObjectNotFound:
+        return None
+
+
+class RunSide:
+    """The `Run` that a provider is handed."""
+
+    def __init__(self, bench: Bench, attempt: Attempt) -> None:
+        self._bench = bench
+        self._attempt = attempt
+
+    async def read(self, asset: Digest) -> Encoded:
+        given: Sequence[Any] = self._attempt.request["inputs"]
+        media_type = next(one["media_type"] for one in given if one["digest"] == asset)
+        return Encoded(await self._bench.place.storage.read(object_key(asset)), media_type)
+
+    async def progress(self, fraction: float, note: str = "") -> None:
+        await self._bench.tell("progress", fraction=fraction, note=note)
+
+    async def partial(self, index: int, image: Encoded) -> None:
+        await self._bench.tell("partial", index=index, size_bytes=len(image.data))
+
+    async def accepted(self, ticket: Ticket) -> None:
+        async with self._bench.shop.db.write() as session:
+            await ledger.note_ticket(session, self._attempt.id, ticket.id, ticket.endpoint)
+
+    async def raw(self, reply: bytes) -> None:
+        """Keep the reply; where the project's disk refuses it, in the home's rescue folder."""
+        try:
+            await self._bench.place.storage.put(reply_key(self._attempt.id), reply)
+        except StorageUnavailable:
+            path = _rescued(self._bench, self._attempt)
+            await asyncio.to_thread(write_durably, path, reply, scratch=path.parent)
+
+    def secret(self, name: str) -> SecretStr:
+        return self._bench.shop.secret(self._bench.project_id, name)
+
+    async def compute(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._bench.shop.pool.run(work, *args, **kwargs)

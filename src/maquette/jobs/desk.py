@@ -1,0 +1,169 @@
+"""The desk where jobs are worked: one process at a time holds a home's desk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from maquette.core.errors import Cancelled, MaquetteError, OutcomeUnknown
+from maquette.core.pipeline import JobSpec
+from maquette.core.states import JobState, run_state
+from maquette.db import events, ledger, runs
+from maquette.db.tables import Job, Run
+from maquette.jobs import pipeline
+from maquette.jobs.engine import Engine
+from maquette.jobs.job import Bench
+from maquette.jobs.workshop import Workshop
+
+_SWEEP_S = 0.2
+log = logging.getLogger(__name__)
+
+Finish = Callable[[str], Awaitable[None]]
+"""Write what a finished run leaves behind (its log); may be called again."""
+
+
+@dataclass
+class Desk:
+    """Begins every open job, and closes the runs whose jobs are all done."""
+
+    shop: Workshop
+    engine: Engine
+    finish: Finish
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
+    _room: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._room = asyncio.Semaphore(self.shop.parallel_jobs)
+
+    async def work_until(self, done: Callable[[], Awaitable[bool]]) -> None:
+        """Work all queued runs until `done`, then hand back what has not begun."""
+        await self.engine.launch(self._called)
+        try:
+            while True:
+                await self._sweep()
+                if not self._tasks and await done():
+                    return
+                await asyncio.sleep(_SWEEP_S if self._tasks else _SWEEP_S / 4)
+        finally:
+            await self.engine.close()
+
+    async def _sweep(self) -> None:
+        """Begin what waits, stop what is cancelled, close what is complete."""
+        async with self.shop.db.read() as session:
+            cancelled = await runs.cancelled_open(session)
+            waiting = await runs.open_jobs(session, self.shop.parallel_jobs * 2)
+            complete = await runs.open_runs_done(session)
+        for job in cancelled:
+            task = self._tasks.get(job.id)
+            if task is None:
+                await self._end(job.id, JobState.CANCELLED, None)
+            else:
+                task.cancel()
+        gone = {job.id for job in cancelled}
+        for job in waiting:
+            if job.id not in self._tasks and job.id not in gone:
+                await self._begin(job)
+        for run in complete:
+            await self._close_run(run.id)
+
+    async def _begin(self, job: Job) -> None:
+        ticket = f"{job.id}.{job.round}"
+        if await self.engine.ended(ticket):
+            async with self.shop.db.write() as session:
+                await runs.set_job(session, job.id, round=job.round + 1)
+            ticket = f"{job.id}.{job.round + 1}"
+        await self.engine.submit(ticket)
+
+    async def _called(self, job_id: str) -> None:
+        """Answer the engine's call: one task a job, however often it calls."""
+        task = self._tasks.get(job_id)
+        if task is None:
+            task = asyncio.create_task(self._work(job_id), name=f"job {job_id}")
+            self._tasks[job_id] = task
+            task.add_done_callback(lambda _done: self._tasks.pop(job_id, None))
+        await asyncio.wait([task])
+
+    async def _work(self, job_id: str) -> None:
+        try:
+            async with self._room:
+                bench = await self._open(job_id)
+                if bench is None:
+                    return
+                state = await pipeline.work(bench)
+            await self._end(job_id, state, None)
+        except asyncio.CancelledError:
+            await self._end(job_id, JobState.CANCELLED, Cancelled("Cancelled on request."))
+        except OutcomeUnknown as error:
+            await self._end(job_id, JobState.OUTCOME_UNKNOWN, error)
+        except MaquetteError as error:
+            await self._end(job_id, JobState.FAILED, error)
+        except Exception as error:
+            log.exception("job %s failed in an unforeseen way", job_id)
+            await self._end(job_id, JobState.FAILED, error)
+
+    async def _open(self, job_id: str) -> Bench | None:
+        now = self.shop.clock.now()
+        async with self.shop.db.write() as session:
+            job = await session.get_one(Job, job_id)
+            if JobState(job.state).final:
+                return None
+            run = await session.get_one(Run, job.run_id)
+            run.state = JobState.RUNNING.value
+            run.started_at = run.started_at or now
+            job.state = JobState.RUNNING.value
+            job.started_at = job.started_at or now
+            self._record(session, run, job, "job_started", now_state=job.state)
+        return Bench(
+            shop=self.shop,
+            place=self.shop.place(run.root),
+            project_id=run.project_id,
+            run_id=run.id,
+            job_id=job.id,
+            spec=JobSpec.model_validate(job.spec),
+        )
+
+    async def _end(self, job_id: str, state: JobState, error: Exception | None) -> None:
+        """Free the job's hold and say how it ended, in one commit."""
+        async with self.shop.db.write() as session:
+            job = await session.get_one(Job, job_id)
+            if JobState(job.state).final:
+                return
+            run = await session.get_one(Run, job.run_id)
+            await ledger.close_hold(session, job_id)
+            job.state = state.value
+            job.finished_at = self.shop.clock.now()
+            job.error_code = None if error is None else getattr(error, "code", "internal")
+            job.error_message = None if error is None else str(error)
+            self._record(
+                session, run, job, "job_ended", now_state=state.value, why=str(error or "")
+            )
+
+    async def _close_run(self, run_id: str) -> None:
+        """Write the run's log first: a crash in between only writes it again."""
+        async with self.shop.db.write() as session:
+            run = await session.get_one(Run, run_id)
+            run.finished_at = run.finished_at or self.shop.clock.now()
+        await self.finish(run_id)
+        async with self.shop.db.write() as session:
+            run = await session.get_one(Run, run_id)
+            jobs = await runs.jobs_of(session, run_id)
+            run.state = run_state([JobState(job.state) for job in jobs]).value
+            self._record(session, run, None, "run_ended", now_state=run.state)
+
+    def _record(
+        self, session: AsyncSession, run: Run, job: Job | None, kind: str, **data: str
+    ) -> None:
+        events.record(
+            session,
+            kind,
+            project_id=run.project_id,
+            run_id=run.id,
+            job_id=None if job is None else job.id,
+            at=self.shop.clock.now(),
+            scene="" if job is None else job.scene,
+            **data,
+        )

@@ -1,0 +1,211 @@
+"""The life of a job: generate, guard, select, post chain, final guard, publish.
+
+Each step is done once and leaves a row; after a crash the job goes on at the first without one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from maquette.core import money
+from maquette.core.errors import InvalidInput
+from maquette.core.findings import Expected, Finding, GuardRules, Verdict
+from maquette.core.pipeline import JobSpec
+from maquette.core.requests import Digest, Input, Mode, derived_seed, digest_of
+from maquette.core.states import JobState
+from maquette.core.storage import object_key
+from maquette.db import assets, runs
+from maquette.db.tables import Candidate, Job
+from maquette.jobs import calls, post, publish
+from maquette.jobs.job import Bench, Outcome
+from maquette.jobs.pixelwork import Facts, OperationCall, look, perform
+
+_KIND: dict[Mode, str] = {
+    "generate": "generated",
+    "edit": "edited",
+    "inpaint": "inpainted",
+    "cutout": "cutout",
+    "upscale": "upscaled",
+}
+
+
+async def work(bench: Bench) -> JobState:
+    """Do what is left of the job; return the state it ends in."""
+    for index, count in enumerate(bench.spec.calls):
+        await _generate(bench, index, count)
+    selected = (await bench.step("guard", lambda: _guard(bench)))["selected"]
+    if selected is None:
+        await bench.step("publish", lambda: publish.rejected(bench))
+        return JobState.FAILED_OUTPUT_GUARD
+    winner = (await _candidates(bench))[selected].asset_id
+    chain = await post.run(bench, winner)
+    passed = True
+    if len(chain) > 1:
+        final = await bench.step("final_guard", lambda: _final_guard(bench, chain))
+        passed = Verdict.model_validate(final["verdict"]).passed
+    await bench.step("publish", lambda: publish.accepted(bench, chain, passed=passed))
+    return JobState.SUCCEEDED if passed else JobState.FAILED_OUTPUT_GUARD
+
+
+async def _generate(bench: Bench, index: int, count: int) -> None:
+    name = f"generate.{index}"
+    first = sum(bench.spec.calls[:index])
+    seed = bench.spec.request.seed
+    request = bench.spec.request.model_copy(
+        update={"count": count, "seed": None if seed is None else derived_seed(seed, first)}
+    )
+    wanted = calls.Call(name, request)
+
+    async def send() -> Outcome:
+        answer = await calls.call(bench, wanted)
+        return await _take_in(bench, answer, first)
+
+    paid = any(
+        model.id == request.model and model.paid
+        for model in bench.shop.providers[request.provider].models()
+    )
+    await (bench.paid_step if paid else bench.step)(name, send)
+
+
+async def _take_in(bench: Bench, answer: calls.Answer, first: int) -> Outcome:
+    """Store the pictures of an answer; the rows commit with its settlement."""
+    images = answer.generated.images
+    digests = [digest_of(image.data) for image in images]
+    facts: list[Facts] = []
+    for digest, image in zip(digests, images, strict=True):
+        await bench.place.storage.put(object_key(digest), image.data)
+        facts.append(await bench.shop.pool.run(look, image.data, bench.spec.scene))
+    shares = money.split(money.Nano(answer.charged_nano), len(images)) if images else ()
+
+    async def commit(session: AsyncSession) -> None:
+        await answer.settle(session, bench)
+        parents = await _parents(session, bench)
+        for offset, (digest, fact, share) in enumerate(zip(digests, facts, shares, strict=True)):
+            asset_id = await assets.add(
+                session,
+                bench.project_id,
+                assets.NewAsset(
+                    blob=assets.NewBlob(digest, size_bytes=len(images[offset].data), **vars(fact)),
+                    kind=_KIND[bench.spec.request.mode],
+                    name=f"{bench.spec.scene} {first + offset + 1}",
+                    made_by=_made_by(answer),
+                    parents=parents,
+                    job_id=bench.job_id,
+                    cost_nano=share,
+                ),
+                bench.shop.clock.now(),
+            )
+            session.add(
+                Candidate(
+                    job_id=bench.job_id,
+                    position=first + offset,
+                    attempt_id=answer.attempt.id,
+                    asset_id=asset_id,
+                    state="new",
+                )
+            )
+
+    return {"attempt": answer.attempt.id, "digests": digests}, commit
+
+
+def _made_by(answer: calls.Answer) -> dict[str, Any]:
+    return {
+        "request": answer.generated.effective.model_dump(mode="json"),
+        "clamped": list(answer.generated.clamped),
+        "details": dict(answer.generated.details),
+    }
+
+
+async def _parents(session: AsyncSession, bench: Bench) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for given in bench.spec.request.inputs:
+        kind = "source" if given.role == "init" else given.role
+        asset = await assets.with_digest(session, bench.project_id, given.digest, kind)
+        if asset is not None:
+            found.append((asset.id, given.role))
+    return found
+
+
+async def _candidates(bench: Bench) -> list[Candidate]:
+    async with bench.shop.db.read() as session:
+        return list(await runs.candidates_of(session, bench.job_id))
+
+
+async def _guard(bench: Bench) -> Outcome:
+    """Judge every candidate and pick the best that passes."""
+    candidates = await _candidates(bench)
+    verdicts = [
+        await judge(bench, candidate.asset_id, bench.spec.guard, expected_of(bench.spec))
+        for candidate in candidates
+    ]
+    passing = [index for index, verdict in enumerate(verdicts) if verdict.passed]
+    selected = min(passing, key=lambda index: verdicts[index].rank(), default=None)
+
+    async def commit(session: AsyncSession) -> None:
+        for index, (candidate, verdict) in enumerate(zip(candidates, verdicts, strict=True)):
+            await session.execute(
+                update(Candidate)
+                .where(Candidate.id == candidate.id)
+                .values(
+                    state="passed" if verdict.passed else "failed_output_guard",
+                    verdict=verdict.model_dump(mode="json"),
+                    selected=index == selected,
+                )
+            )
+        await session.execute(
+            update(Job).where(Job.id == bench.job_id).values(selected_position=selected)
+        )
+        bench.record(
+            session,
+            "guarded",
+            selected=selected,
+            verdicts=[verdict.summary() for verdict in verdicts],
+        )
+
+    return {"selected": selected}, commit
+
+
+def expected_of(spec: JobSpec) -> Expected:
+    """Say what size a candidate of this job must have."""
+    size = spec.request.size
+    if size == "source" and spec.source is not None:
+        return _same_size(spec.source)
+    if isinstance(size, tuple):
+        return Expected(width_px=size[0], height_px=size[1])
+    return Expected()
+
+
+def _same_size(source: Input) -> Expected:
+    return Expected(width_px=source.width_px, height_px=source.height_px)
+
+
+async def judge(bench: Bench, asset_id: str, rules: GuardRules, expected: Expected) -> Verdict:
+    """Let the guard look at one asset."""
+    if not rules.enabled:
+        return Verdict()
+    async with bench.shop.db.read() as session:
+        asset, _ = await assets.get(session, asset_id)
+    data = await bench.place.storage.read(object_key(Digest(asset.digest)))
+    params = {"rules": rules.model_dump(), "expected": expected.model_dump()}
+    try:
+        reply = await bench.shop.pool.run(
+            perform, OperationCall("guard.output", params, {"image": data})
+        )
+    except InvalidInput as error:
+        return Verdict(findings=(Finding(code="undecodable", severity="hard", message=str(error)),))
+    excess = reply.report.get("mean_chroma_excess")
+    return Verdict(
+        findings=reply.findings,
+        mean_chroma_excess=excess if isinstance(excess, float) else 0.0,
+    )
+
+
+async def _final_guard(bench: Bench, chain: list[post.Link]) -> Outcome:
+    """Judge the end of the post chain: the look may have changed, size and alpha must fit."""
+    last = chain[-1]
+    rules = bench.spec.guard
+    verdict = await judge(bench, last.asset_id, rules, last.expected)
+    return {"verdict": verdict.model_dump(mode="json")}, None

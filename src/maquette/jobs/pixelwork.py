@@ -1,0 +1,104 @@
+"""What runs inside a worker process: bytes in, an operation, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from maquette.core.errors import InvalidInput
+from maquette.core.findings import Finding
+from maquette.core.operation import Operation
+from maquette.core.registry import Registry
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What can be said of encoded bytes; zero sizes where they are no picture."""
+
+    media_type: str
+    width_px: int
+    height_px: int
+    has_alpha: bool
+
+
+@dataclass(frozen=True)
+class OperationCall:
+    """One operation on stored pictures."""
+
+    operation: str
+    params: Mapping[str, Any]
+    inputs: Mapping[str, bytes]
+    seed: int = 0
+    text: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Written into the PNG, so that the file can say what made it."""
+
+
+@dataclass(frozen=True)
+class OperationReply:
+    """The new picture, if there is one, and everything said about it."""
+
+    data: bytes | None
+    facts: Facts | None
+    findings: tuple[Finding, ...]
+    report: Mapping[str, float | str | None]
+    losses: tuple[str, ...]
+
+
+class _Work:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def progress(self, fraction: float) -> None:
+        """Report nowhere: the parent only learns that the step ended."""
+
+
+@cache
+def _operations() -> Registry[Operation[Any]]:
+    registry: Registry[Operation[Any]] = Registry("operation")
+    registry.discover("maquette.operations")
+    return registry
+
+
+def perform(call: OperationCall) -> OperationReply:
+    """Decode the inputs, apply the operation, encode its picture as PNG."""
+    from maquette.core.raster import Raster  # noqa: PLC0415 - pixels load only in workers
+    from maquette.imaging import codec  # noqa: PLC0415 - as above
+    from maquette.imaging.apply import apply  # noqa: PLC0415 - as above
+
+    operation = _operations()[call.operation]
+    pictures = {name: codec.decode(data, name=name) for name, data in call.inputs.items()}
+    rasters = {name: Raster(picture.pixels) for name, picture in pictures.items()}
+    params = operation.params.model_validate(dict(call.params))
+    result = apply(operation, rasters, params, _Work(call.seed))
+    losses = tuple(loss for picture in pictures.values() for loss in picture.losses)
+    if result.image is None:
+        return OperationReply(None, None, result.findings, dict(result.data), losses)
+    image = result.image
+    data = codec.encode(image.pixels, format="png", text=call.text)
+    facts = Facts("image/png", image.width_px, image.height_px, image.has_alpha)
+    return OperationReply(data, facts, result.findings, dict(result.data), losses)
+
+
+def look(data: bytes, name: str) -> Facts:
+    """Decode a provider's picture once, to know its size and that it is one."""
+    from maquette.imaging import codec  # noqa: PLC0415 - pixels load only in workers
+
+    try:
+        header = codec.sniff(data, name=name)
+        picture = codec.decode(data, name=name)
+    except InvalidInput:
+        return Facts("application/octet-stream", 0, 0, has_alpha=False)
+    height_px, width_px = picture.pixels.shape[:2]
+    return Facts(header.media_type, width_px, height_px, picture.pixels.shape[2] == 4)
+
+
+def admit(data: bytes, name: str) -> Facts:
+    """Decode a person's picture; raise what is wrong with it."""
+    from maquette.imaging import codec  # noqa: PLC0415 - pixels load only in workers
+
+    header = codec.sniff(data, name=name)
+    picture = codec.decode(data, name=name)
+    height_px, width_px = picture.pixels.shape[:2]
+    return Facts(header.media_type, width_px, height_px, picture.pixels.shape[2] == 4)

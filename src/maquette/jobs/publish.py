@@ -1,0 +1,115 @@
+"""The last step: show the job's pictures in the project's folders.
+
+`outputs/<scene>.png` is the winner, `<scene>.c2.png` … the others; each post step has its
+folder; what the guard refused goes to `archive/bad/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from maquette.core.requests import Digest
+from maquette.core.storage import object_key
+from maquette.db import assets, runs
+from maquette.db.tables import Candidate, Job
+from maquette.folders import BAD, OUTPUTS, Placed
+from maquette.jobs.job import Bench, Outcome
+from maquette.jobs.post import Link
+
+_SUFFIX = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/avif": ".avif",
+    "image/tiff": ".tif",
+    "image/gif": ".gif",
+    "image/bmp": ".bmp",
+}
+
+
+@dataclass(frozen=True)
+class _Showing:
+    """One asset on its way to a name."""
+
+    asset_id: str
+    stem: str
+    """The path below the root, without the suffix."""
+
+
+async def accepted(bench: Bench, chain: list[Link], *, passed: bool) -> Outcome:
+    """Show the winner, the losers and the chain; a final that failed goes to the bad ones."""
+    candidates = await _candidates(bench)
+    shown = [_showing(bench, candidate) for candidate in candidates]
+    for link in chain[1:]:
+        last = link is chain[-1]
+        if last and not passed:
+            shown.append(_Showing(link.asset_id, _bad_stem(bench, "final")))
+        else:
+            shown.append(_Showing(link.asset_id, f"{link.folder}/{bench.spec.scene}"))
+    return await _publish(bench, shown, final=chain[-1].asset_id if passed else None)
+
+
+async def rejected(bench: Bench) -> Outcome:
+    """Archive every candidate: none passed."""
+    candidates = await _candidates(bench)
+    return await _publish(bench, [_showing(bench, one) for one in candidates], final=None)
+
+
+async def _candidates(bench: Bench) -> list[Candidate]:
+    async with bench.shop.db.read() as session:
+        return list(await runs.candidates_of(session, bench.job_id))
+
+
+def _showing(bench: Bench, candidate: Candidate) -> _Showing:
+    number = f"c{candidate.position + 1}"
+    if candidate.state == "failed_output_guard":
+        return _Showing(candidate.asset_id, _bad_stem(bench, number))
+    scene = bench.spec.scene
+    name = scene if candidate.selected else f"{scene}.{number}"
+    return _Showing(candidate.asset_id, f"{OUTPUTS}/{name}")
+
+
+def _bad_stem(bench: Bench, what: str) -> str:
+    return f"{BAD}/{bench.spec.scene}.{bench.run_id}.{what}"
+
+
+async def _publish(bench: Bench, shown: list[_Showing], *, final: str | None) -> Outcome:
+    placed: list[tuple[str, Placed]] = []
+    for one in shown:
+        placed.append((one.asset_id, await _place(bench, one)))
+
+    async def commit(session: AsyncSession) -> None:
+        now = bench.shop.clock.now()
+        for asset_id, where in placed:
+            if where.replaced is not None:
+                before = await assets.file_at(session, bench.project_id, where.path)
+                if before is not None:
+                    await assets.show_at(
+                        session, bench.project_id, where.replaced, before.asset_id, now
+                    )
+            await assets.show_at(session, bench.project_id, where.path, asset_id, now)
+        job = await session.get_one(Job, bench.job_id)
+        job.final_asset_id = final
+
+    files = [
+        {"asset": asset_id, "path": where.path, "replaced": where.replaced}
+        for asset_id, where in placed
+    ]
+    return {"files": files, "final": final}, commit
+
+
+async def _place(bench: Bench, one: _Showing) -> Placed:
+    async with bench.shop.db.read() as session:
+        asset, blob = await assets.get(session, one.asset_id)
+    key = object_key(Digest(asset.digest))
+    source = bench.place.storage.local_path(key) or await bench.place.storage.read(key)
+    return await asyncio.to_thread(
+        bench.place.folders.place,
+        source,
+        one.stem + _SUFFIX.get(blob.media_type, ".bin"),
+        archive_replaced=bench.spec.archive_replaced,
+        at=bench.shop.clock.now(),
+    )

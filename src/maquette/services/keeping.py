@@ -1,0 +1,217 @@
+"""What is kept: lineage, checking every byte, taking in people's files, sweeping leftovers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import select
+
+from maquette.core.errors import MaquetteError, ObjectNotFound, ProjectBusy
+from maquette.core.requests import Digest, digest_of
+from maquette.core.states import AttemptState
+from maquette.core.storage import Key, object_key
+from maquette.db import assets, runs
+from maquette.db.tables import Asset, Attempt, Blob, Job, Run
+from maquette.folders import PRIVATE, SHOWN
+from maquette.jobs.workshop import Place
+from maquette.services import projects
+from maquette.services.inputs import PICTURES, load
+from maquette.services.pictures import take_in
+from maquette.services.studio import Studio
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An asset with its family."""
+
+    asset: Asset
+    blob: Blob
+    files: tuple[str, ...]
+    parents: tuple[Relation, ...]
+    children: tuple[Relation, ...]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One step up or down the tree, and what lies beyond it."""
+
+    asset: Asset
+    role: str
+    further: tuple[Relation, ...]
+
+
+async def lineage(studio: Studio, asset_id: str) -> Shown:
+    """Return the asset and its whole tree, both ways."""
+    async with studio.shop.db.read() as session:
+        found = await assets.by_id(session, asset_id)
+        asset, blob = await assets.get(session, found.id)
+        files = await assets.files_of(session, asset.id)
+
+        async def climb(of: str, *, up: bool, seen: frozenset[str]) -> tuple[Relation, ...]:
+            step = assets.parents_of if up else assets.children_of
+            return tuple(
+                [
+                    Relation(one, role, await climb(one.id, up=up, seen=seen | {one.id}))
+                    for one, role in await step(session, of)
+                    if one.id not in seen
+                ]
+            )
+
+        start = frozenset({asset.id})
+        return Shown(
+            asset,
+            blob,
+            tuple(files),
+            await climb(asset.id, up=True, seen=start),
+            await climb(asset.id, up=False, seen=start),
+        )
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """Something that is not as the database says."""
+
+    what: Literal["missing", "damaged", "changed", "gone"]
+    path: str
+    advice: str
+
+
+async def verify(studio: Studio, project: str, root: Path) -> tuple[int, list[Flaw]]:
+    """Hash every stored object again and look at every shown file; return (checked, flaws)."""
+    found = await projects.find(studio, project)
+    place = studio.shop.place(root)
+    async with studio.shop.db.read() as session:
+        blobs = await assets.blobs(session, found.id)
+        files = await assets.files(session, found.id)
+    flaws: list[Flaw] = []
+    for blob in blobs:
+        flaw = await _check_blob(place, blob)
+        flaws += [] if flaw is None else [flaw]
+    for file, asset in files:
+        flaw = await asyncio.to_thread(_check_file, place, file.path, asset.digest)
+        flaws += [] if flaw is None else [flaw]
+    return len(blobs) + len(files), flaws
+
+
+async def _check_blob(place: Place, blob: Blob) -> Flaw | None:
+    key = object_key(Digest(blob.digest))
+    try:
+        data = await place.storage.read(key)
+    except ObjectNotFound:
+        return Flaw("missing", key, "restore it from a backup or the project's mirror")
+    if digest_of(data) != blob.digest:
+        return Flaw("damaged", key, "the disk changed its bytes; restore it from a backup")
+    return None
+
+
+def _check_file(place: Place, relative: str, digest: str) -> Flaw | None:
+    path = place.folders.inside(relative)
+    if not path.exists():
+        return Flaw(
+            "gone", relative, "the bytes are still in the store; `maquette show` finds them"
+        )
+    if digest_of(path.read_bytes()) != digest:
+        return Flaw("changed", relative, "`maquette project adopt` takes it in as a new picture")
+    return None
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A file that became an asset, or the reason why not."""
+
+    path: str
+    asset: str | None
+    parent: str | None = None
+    error: str | None = None
+
+
+async def adopt(studio: Studio, project: str, root: Path, folders: Sequence[Path]) -> list[Adopted]:
+    """Take in pictures that people made or changed: each new content is a new asset."""
+    found = await projects.find_or_make(studio, project)
+    place = studio.shop.place(root)
+    await asyncio.to_thread(place.folders.prepare)
+    paths = _pictures_below(folders or [root / name for name in SHOWN if name != "runs"])
+    adopted: list[Adopted] = []
+    for path in paths:
+        relative = place.folders.relative(path) or str(path)
+        try:
+            given = await load(studio.shop.pool, path, "picture")
+        except MaquetteError as error:
+            adopted.append(Adopted(relative, None, error=str(error)))
+            continue
+        async with studio.shop.db.read() as session:
+            before = await assets.file_at(session, found.id, relative)
+            known = None if before is None else await assets.get(session, before.asset_id)
+        if known is not None and known[0].digest == digest_of(given.data):
+            continue
+        asset_id = await take_in(studio, place, found, given, kind="adopted")
+        parent = None if known is None else known[0].id
+        async with studio.shop.db.write() as session:
+            if parent is not None and parent != asset_id:
+                await assets.link(session, asset_id, parent, "init")
+            if place.folders.relative(path) is not None:
+                now = studio.shop.clock.now()
+                await assets.show_at(session, found.id, relative, asset_id, now)
+        adopted.append(Adopted(relative, asset_id, parent))
+    return adopted
+
+
+def _pictures_below(folders: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for folder in folders:
+        if folder.is_file():
+            found.append(folder)
+        elif folder.is_dir():
+            found += [
+                path
+                for path in sorted(folder.rglob("*"))
+                if path.is_file()
+                and path.suffix.lower() in PICTURES
+                and PRIVATE not in path.parts
+                and not path.is_symlink()
+            ]
+    return found
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Bytes that nothing points to."""
+
+    key: str
+    size_bytes: int
+
+
+async def sweep(studio: Studio, project: str, root: Path, *, dry_run: bool) -> list[Leftover]:
+    """Find, and delete unless `dry_run`, objects without a row and replies that were settled."""
+    found = await projects.find(studio, project)
+    async with studio.shop.db.read() as session:
+        busy = await runs.open_in_project(session, found.id)
+        if busy is not None and not dry_run:
+            raise ProjectBusy(
+                f"Run {busy} of {project!r} is not finished, its files may not have rows yet. "
+                "Wait, or `maquette resume` it, then sweep."
+            )
+        known = {object_key(Digest(blob.digest)) for blob in await assets.blobs(session, found.id)}
+        needed = {AttemptState.RESERVED, AttemptState.SENT, AttemptState.UNKNOWN}
+        query = (
+            select(Attempt.id)
+            .join(Job, Job.id == Attempt.job_id)
+            .join(Run, Run.id == Job.run_id)
+            .where(Run.project_id == found.id, Attempt.state.in_(needed))
+        )
+        known |= {Key(f"replies/{one}") for one in (await session.execute(query)).scalars()}
+    place = studio.shop.place(root)
+    leftovers = [
+        Leftover(stored.key, stored.size_bytes)
+        for prefix in ("objects/", "replies/")
+        async for stored in place.storage.walk(prefix)
+        if stored.key not in known
+    ]
+    if not dry_run:
+        for one in leftovers:
+            await place.storage.delete(Key(one.key))
+    return leftovers

@@ -1,0 +1,290 @@
+"""`dry`: turn an order into frozen jobs and a price, and send nothing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from maquette.core import money
+from maquette.core.errors import BadParameter, CapabilityMissing
+from maquette.core.money import Usd
+from maquette.core.pipeline import JobSpec, Manifest, PostChain, RunOrder, SceneOverride
+from maquette.core.provider import Provider
+from maquette.core.requests import ImageRequest, ModelProfile
+from maquette.services import inputs, manifest
+from maquette.services.inputs import GivenPicture
+from maquette.services.studio import Studio
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """One scene as it would be worked, and the most it can cost."""
+
+    spec: JobSpec
+    source: GivenPicture
+    references: tuple[GivenPicture, ...]
+    worst_case: Usd
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    order: RunOrder
+    root: Path
+    profile: ModelProfile
+    provider: str
+    jobs: tuple[PlannedJob, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def worst_case(self) -> Usd:
+        return Usd(sum((job.worst_case for job in self.jobs), start=money.FREE))
+
+    @property
+    def calls(self) -> int:
+        return sum(len(job.spec.calls) for job in self.jobs)
+
+
+async def plan(studio: Studio, order: RunOrder, root: Path) -> Plan:
+    """Find and check everything a run needs; nothing is written, sent or paid."""
+    provider, profile = choose_model(studio, order.provider, order.model)
+    sheet = Manifest() if order.manifest is None else manifest.read(order.manifest)
+    order = _merged(order, sheet)
+    _check_post(studio, order.post)
+    extra = [scene.input for scene in sheet.scenes.values() if scene.input is not None]
+    named = inputs.scene_names(inputs.find_scenes(root, order.input, order.scene_refs, extra))
+    overrides = _by_scene(sheet, named)
+    styles = sheet.refs if sheet.refs is not None and not order.style_refs else order.style_refs
+    base_seed = order.seed if order.seed is not None else secrets.randbits(31)
+    loaded: dict[Path, GivenPicture] = {}
+    jobs: list[PlannedJob] = []
+    for name, path in named.items():
+        override = overrides.get(name, SceneOverride())
+        refs = override.refs if override.refs is not None else styles
+        for picture, what in [(path, "scene"), *((ref, "style reference") for ref in refs)]:
+            if picture not in loaded:
+                loaded[picture] = await inputs.load(studio.shop.pool, picture, what)
+        job = _job(name, order, override, profile, provider.id, base_seed, loaded[path])
+        job = _with_references(job, tuple(loaded[ref] for ref in refs), profile)
+        _check_post(studio, job.spec.post)
+        jobs.append(_priced(job, provider))
+    return Plan(order, root, profile, provider.id, tuple(jobs), _notes(studio, jobs, profile))
+
+
+def choose_model(
+    studio: Studio, provider_id: str | None, model_id: str | None
+) -> tuple[Provider, ModelProfile]:
+    """Find a model by `provider:model`, by provider, or by its own name."""
+    providers = studio.shop.providers
+    if model_id is not None and ":" in model_id and provider_id is None:
+        provider_id, _, model_id = model_id.partition(":")
+    if provider_id is None:
+        provider_id = _owner(studio, model_id) if model_id is not None else "proof"
+    provider = providers[provider_id]
+    profiles = {profile.id: profile for profile in provider.models()}
+    if model_id is None:
+        if len(profiles) != 1:
+            raise BadParameter(
+                f"{provider_id!r} has several models; give --model, one of {', '.join(profiles)}."
+            )
+        return provider, next(iter(profiles.values()))
+    if model_id not in profiles:
+        near = get_close_matches(model_id, profiles, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(profiles)}."
+        raise BadParameter(f"{provider_id!r} has no model {model_id!r}. {hint}")
+    return provider, profiles[model_id]
+
+
+def _owner(studio: Studio, model_id: str) -> str:
+    owners = [
+        name
+        for name in studio.shop.providers
+        if any(profile.id == model_id for profile in studio.shop.providers[name].models())
+    ]
+    if len(owners) != 1:
+        many = (
+            f"Several providers have a model {model_id!r}"
+            if owners
+            else (f"No provider has a model {model_id!r}")
+        )
+        raise BadParameter(f"{many}; write --model PROVIDER:MODEL. `maquette plugins` lists them.")
+    return owners[0]
+
+
+def _merged(order: RunOrder, sheet: Manifest) -> RunOrder:
+    """Fill in what the command line left open; what it says wins over the manifest."""
+    said = order.model_fields_set
+    fill: dict[str, object] = {}
+    for name in ("prompt", "negative_prompt", "size", "candidates", "post"):
+        value = getattr(sheet, name)
+        if value is not None and name not in said:
+            fill[name] = value
+    return order.model_copy(update=fill)
+
+
+def _by_scene(sheet: Manifest, named: Mapping[str, Path]) -> dict[str, SceneOverride]:
+    """Match the manifest's scenes to the run's; complain about a name that matches none."""
+    found: dict[str, SceneOverride] = {}
+    for key, override in sheet.scenes.items():
+        name = inputs.clean_name(
+            Path(key).stem if Path(key).suffix.lower() in inputs.PICTURES else key
+        )
+        if override.input is not None:
+            name = inputs.clean_name(override.input.stem)
+        if name not in named:
+            near = get_close_matches(name, named, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Scenes: {', '.join(named)}."
+            raise BadParameter(f"The manifest's scenes.{key} matches no input picture. {hint}")
+        found[name] = override
+    return found
+
+
+def _job(
+    name: str,
+    order: RunOrder,
+    override: SceneOverride,
+    profile: ModelProfile,
+    provider_id: str,
+    base_seed: int,
+    source: GivenPicture,
+) -> PlannedJob:
+    candidates = override.candidates or order.candidates
+    if candidates > order.max_candidates and not order.allow_many_candidates:
+        raise BadParameter(
+            f"{candidates} candidates for scene {name!r} are more than the ceiling of "
+            f"{order.max_candidates}. Raise --max-candidates, or add --allow-many-candidates."
+        )
+    prompt = order.prompt if override.prompt is None else override.prompt
+    if prompt is None and not profile.proof:
+        raise BadParameter(f"Scene {name!r} has no prompt. Give --prompt, or one in the manifest.")
+    seed = override.seed if override.seed is not None else base_seed
+    chosen = override.negative_prompt
+    request = ImageRequest(
+        provider=provider_id,
+        model=profile.id,
+        mode="edit",
+        prompt=prompt or "",
+        negative_prompt=order.negative_prompt if chosen is None else chosen,
+        size=override.size or order.size,
+        seed=seed if profile.supports_seed else None,
+        inputs=(source.as_input("init"),),
+        options={**order.options, **(override.options or {})},
+    )
+    if order.seed is not None or override.seed is not None:
+        _require(profile.supports_seed, profile, "a seed", "leave --seed out")
+    _check(request, profile)
+    full, rest = divmod(candidates, profile.max_count)
+    spec = JobSpec(
+        scene=name,
+        source=source.as_input("init"),
+        request=request,
+        candidates=candidates,
+        calls=(profile.max_count,) * full + ((rest,) if rest else ()),
+        guard=override.guard or order.guard,
+        post=override.post or order.post,
+        archive_replaced=order.archive_replaced,
+    )
+    return PlannedJob(spec, source, (), money.FREE)
+
+
+def _with_references(
+    job: PlannedJob, references: tuple[GivenPicture, ...], profile: ModelProfile
+) -> PlannedJob:
+    if len(references) > profile.max_references:
+        raise CapabilityMissing(
+            f"{profile.id!r} takes at most {profile.max_references} reference pictures, not "
+            f"{len(references)}; nothing was sent. Give fewer --style-refs."
+        )
+    given = (*job.spec.request.inputs, *(one.as_input("reference") for one in references))
+    request = job.spec.request.model_copy(update={"inputs": given})
+    spec = job.spec.model_copy(update={"request": request})
+    return replace(job, spec=spec, references=references)
+
+
+def _check(request: ImageRequest, profile: ModelProfile) -> None:
+    """Refuse, before anything is sent, what the model cannot do."""
+    _require(request.mode in profile.modes, profile, f"{request.mode!r}", "choose another --model")
+    if request.negative_prompt:
+        _require(
+            profile.supports_negative_prompt,
+            profile,
+            "a negative prompt",
+            "leave --negative-prompt out",
+        )
+    if isinstance(request.size, tuple) and request.size[0] * request.size[1] > profile.max_pixels:
+        raise CapabilityMissing(
+            f"{profile.id!r} makes at most {profile.max_pixels} pixels, not "
+            f"{request.size[0]}x{request.size[1]}; nothing was sent. Give a smaller --size."
+        )
+    try:
+        profile.options.model_validate(request.options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BadParameter(
+            f"{profile.id!r} does not take the option {name!r}: {first['msg']}."
+        ) from None
+
+
+def _require(able: bool, profile: ModelProfile, what: str, way_out: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not able:
+        raise CapabilityMissing(
+            f"{profile.id!r} does not support {what}, so nothing was sent; {way_out}."
+        )
+
+
+def _check_post(studio: Studio, post: PostChain) -> None:
+    """Find every operation of the chain now, and say what is missing before any work."""
+    wanted: list[tuple[str, dict[str, object]]] = []
+    if post.background is not None:
+        wanted += [(f"background.{backend}", {}) for backend in post.background.backends]
+    if post.upscale is not None:
+        wanted.append((f"upscale.{post.upscale.backend}", {"scale": post.upscale.scale}))
+    if post.colour is not None:
+        wanted.append(("colour.lut", post.colour.model_dump()))
+    for operation_id, params in wanted:
+        check_operation(studio, operation_id, params)
+
+
+def check_operation(studio: Studio, operation_id: str, params: Mapping[str, object]) -> None:
+    """Raise what is wrong with an operation's name, state or parameters."""
+    operation = studio.shop.operations[operation_id]
+    missing = operation.missing()
+    if missing is not None:
+        raise CapabilityMissing(f"{operation_id!r} is not ready: {missing}")
+    operation.params.model_validate(dict(params))
+    if operation.check is not None:
+        operation.check(operation.params.model_validate(dict(params)))
+
+
+def _priced(job: PlannedJob, provider: Provider) -> PlannedJob:
+    total = sum(
+        (
+            provider.estimate(job.spec.request.model_copy(update={"count": count}))
+            for count in job.spec.calls
+        ),
+        start=money.FREE,
+    )
+    return replace(job, worst_case=Usd(total))
+
+
+def _notes(studio: Studio, jobs: list[PlannedJob], profile: ModelProfile) -> tuple[str, ...]:
+    notes: list[str] = []
+    if profile.proof:
+        notes.append("proof makes drafts by classical means; it is not a model, and costs nothing.")
+    posts = [job.spec.post for job in jobs]
+    backgrounds = {post.background.backends for post in posts if post.background is not None}
+    for backends in sorted(backgrounds):
+        notes.append(f"background removal: {' then '.join(backends)}.")
+        if "classical" in backends:
+            notes.append("classical background removal is a draft and reports its confidence.")
+        notes.append("refine pass left out: no paid edit provider is configured.")
+    for backend in sorted({post.upscale.backend for post in posts if post.upscale is not None}):
+        notes.append(f"upscale: {backend} ({studio.shop.operations[f'upscale.{backend}'].title}).")
+    return tuple(notes)

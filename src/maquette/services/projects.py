@@ -1,0 +1,134 @@
+"""Projects, and where their roots are."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from maquette.core.errors import BadParameter, ProjectNotFound
+from maquette.db import projects
+from maquette.db.tables import Asset, Project, Run
+from maquette.services.studio import Studio
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class ProjectFacts:
+    """A project with its counts."""
+
+    slug: str
+    name: str
+    root: str | None
+    runs: int
+    assets: int
+
+
+async def create(
+    studio: Studio, slug: str, *, name: str | None, root: Path | None, default_root: bool
+) -> ProjectFacts:
+    """Make a project; its root is a setting written here or given to every command."""
+    check_slug(slug)
+    if root is not None and default_root:
+        raise BadParameter("Give --root or --default-root, not both.")
+    if default_root:
+        root = studio.home / "projects" / slug
+    place = None if root is None else root.expanduser().absolute()
+    if place is not None:
+        await asyncio.to_thread(studio.shop.place(place).folders.prepare)
+    async with studio.shop.db.write() as session:
+        await projects.create(
+            session,
+            slug=slug,
+            name=name or slug,
+            root=None if place is None else str(place),
+            at=studio.shop.clock.now(),
+        )
+    return await show(studio, slug)
+
+
+def check_slug(slug: str) -> None:
+    if not _SLUG.fullmatch(slug):
+        raise BadParameter(
+            f"{slug!r} cannot name a project: use lower-case letters, digits, - and _, "
+            "beginning with a letter or digit, at most 64."
+        )
+
+
+async def set_local_root(studio: Studio, slug: str, root: Path) -> ProjectFacts:
+    """Write where the project's root is; files are not moved."""
+    place = root.expanduser().absolute()
+    await asyncio.to_thread(studio.shop.place(place).folders.prepare)
+    async with studio.shop.db.write() as session:
+        project = await projects.by_slug(session, slug)
+        project.root = str(place)
+    return await show(studio, slug)
+
+
+async def show(studio: Studio, slug: str) -> ProjectFacts:
+    async with studio.shop.db.read() as session:
+        project = await projects.by_slug(session, slug)
+        counts = [
+            (await session.execute(select(func.count()).where(column == project.id))).scalar_one()
+            for column in (Run.project_id, Asset.project_id)
+        ]
+    return ProjectFacts(project.slug, project.name, project.root, counts[0], counts[1])
+
+
+async def listing(studio: Studio) -> Sequence[ProjectFacts]:
+    async with studio.shop.db.read() as session:
+        found = await projects.everyone(session)
+    return [await show(studio, project.slug) for project in found]
+
+
+async def find(studio: Studio, slug: str) -> Project:
+    async with studio.shop.db.read() as session:
+        return await projects.by_slug(session, slug)
+
+
+async def root_of(
+    studio: Studio,
+    slug: str,
+    given: Path | None,
+    *,
+    resolve: bool = True,
+    required: bool = False,
+) -> Path:
+    """Return the root: `--project-root` wins, else the project's setting, else an error."""
+    check_slug(slug)
+    setting: str | None = None
+    if resolve:
+        try:
+            setting = (await find(studio, slug)).root
+        except ProjectNotFound:
+            if given is None or required:
+                raise
+    if required and setting is None:
+        raise BadParameter(
+            f"The project {slug!r} has no root in the database and --backend-storage-required "
+            f"is set. `maquette project storage set-local {slug} --root DIR` writes one."
+        )
+    if given is not None:
+        return given.expanduser().absolute()
+    if setting is None:
+        raise BadParameter(
+            f"It is not known where the project {slug!r} keeps its files. Give --project-root DIR, "
+            f"or write it once with `maquette project storage set-local {slug} --root DIR`."
+        )
+    return Path(setting)
+
+
+async def find_or_make(studio: Studio, slug: str) -> Project:
+    """Return the project; the first run with `--project-root` makes it."""
+    try:
+        return await find(studio, slug)
+    except ProjectNotFound:
+        async with studio.shop.db.write() as session:
+            return await projects.create(
+                session, slug=slug, name=slug, root=None, at=studio.shop.clock.now()
+            )

@@ -1,0 +1,398 @@
+"""`run`, `resume`, `replay` and cancelling: runs are begun here and worked at the desk."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from filelock import FileLock, Timeout
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from maquette import __version__
+from maquette.core import money
+from maquette.core.errors import BudgetExceeded, NotConfirmed, NotResumable, OutcomeUnknown
+from maquette.core.findings import Verdict
+from maquette.core.money import Usd
+from maquette.core.pipeline import JobSpec
+from maquette.core.requests import Digest, ImageRequest
+from maquette.core.states import AttemptState, JobState
+from maquette.core.storage import object_key
+from maquette.db import assets, events, ledger, runs
+from maquette.db.tables import Event, Job, Project, Run
+from maquette.jobs.desk import Desk
+from maquette.jobs.workshop import Place
+from maquette.services import projects, runlog
+from maquette.services.inputs import GivenPicture
+from maquette.services.planning import Plan, PlannedJob
+from maquette.services.studio import Studio
+
+_TAKEOVER_S = 0.5
+_FOLLOW_S = 0.15
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What a person allows a run to cost."""
+
+    confirmed: bool = False
+    max_spend: Usd | None = None
+
+
+def check_spending(worst_case: Usd, spending: Spending) -> None:
+    """Refuse what was not confirmed, or cannot fit, before anything is written."""
+    if worst_case > 0 and not spending.confirmed:
+        raise NotConfirmed(
+            f"This run may cost up to {money.show(worst_case)}, so nothing was sent. "
+            "Add --confirm-spend to allow it; `maquette dry` shows the plan.",
+        )
+    if spending.max_spend is not None and worst_case > spending.max_spend:
+        raise BudgetExceeded(
+            f"This run may cost up to {money.show(worst_case)}, more than --max-spend "
+            f"{money.show(spending.max_spend)}, so nothing was sent. Raise it, or ask for less."
+        )
+
+
+async def start(studio: Studio, plan: Plan, spending: Spending) -> str:
+    """Store the inputs, then write the run, its jobs and their holds in one commit."""
+    check_spending(plan.worst_case, spending)
+    place = studio.shop.place(plan.root)
+    await asyncio.to_thread(place.folders.prepare)
+    project = await projects.find_or_make(studio, plan.order.project)
+    await _store_inputs(studio, project, place, plan.jobs)
+    specs = [(job.spec, job.worst_case) for job in plan.jobs]
+    order = plan.order.model_dump(mode="json")
+    return await _write_run(studio, project, str(plan.root), order, specs, spending)
+
+
+async def _store_inputs(
+    studio: Studio, project: Project, place: Place, jobs: Sequence[PlannedJob]
+) -> None:
+    given: dict[tuple[str, str], GivenPicture] = {}
+    for job in jobs:
+        pairs = [("source", job.source), *(("reference", one) for one in job.references)]
+        for kind, picture in pairs:
+            given.setdefault((kind, picture.as_input("init").digest), picture)
+    for (_, digest), picture in given.items():
+        await place.storage.put(object_key(Digest(digest)), picture.data)
+    async with studio.shop.db.write() as session:
+        for (kind, digest), picture in given.items():
+            if await assets.with_digest(session, project.id, digest, kind) is None:
+                await _add_input(studio, session, project, kind, picture)
+
+
+async def _add_input(
+    studio: Studio, session: AsyncSession, project: Project, kind: str, picture: GivenPicture
+) -> None:
+    digest = picture.as_input("init").digest
+    blob = assets.NewBlob(digest, size_bytes=len(picture.data), **vars(picture.facts))
+    new = assets.NewAsset(
+        blob=blob, kind=kind, name=picture.path.name, made_by={"file": picture.path.name}
+    )
+    await assets.add(session, project.id, new, studio.shop.clock.now())
+
+
+async def _write_run(
+    studio: Studio,
+    project: Project,
+    root: str,
+    order: dict[str, object],
+    specs: Sequence[tuple[JobSpec, Usd]],
+    spending: Spending,
+    *,
+    replay_of: str | None = None,
+) -> str:
+    now = studio.shop.clock.now()
+    run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    total = sum((worst for _, worst in specs), start=money.FREE)
+    limit = spending.max_spend
+    async with studio.shop.db.write() as session:
+        session.add(
+            Run(
+                id=run_id,
+                project_id=project.id,
+                state=JobState.QUEUED.value,
+                root=root,
+                settings=order,
+                versions=_versions(),
+                replay_of=replay_of,
+                max_spend_nano=None if limit is None else money.to_nano(limit),
+                worst_case_nano=money.to_nano(Usd(total)),
+                confirmed=spending.confirmed,
+                created_at=now,
+            )
+        )
+        await session.flush()
+        if limit is not None:
+            await ledger.set_cap(session, f"run:{run_id}", money.to_nano(limit))
+        scope = ledger.Scope(project.id, run_id, studio.shop.clock.today())
+        for position, (spec, worst) in enumerate(specs):
+            job = _job_row(run_id, position, spec, worst)
+            job.created_at = now
+            session.add(job)
+            await session.flush()
+            await ledger.place_hold(session, job.id, job.worst_case_nano, scope)
+        events.record(
+            session, "run_queued", project_id=project.id, run_id=run_id, at=now, jobs=len(specs)
+        )
+    return run_id
+
+
+def _job_row(run_id: str, position: int, spec: JobSpec, worst: Usd) -> Job:
+    return Job(
+        id=f"{run_id}-{position + 1:03d}",
+        run_id=run_id,
+        position=position,
+        scene=spec.scene,
+        state=JobState.QUEUED.value,
+        spec=spec.model_dump(mode="json"),
+        round=0,
+        worst_case_nano=money.to_nano(worst),
+    )
+
+
+def _versions() -> dict[str, str]:
+    names = ("numpy", "opencv-python-headless", "pillow", "numba")
+    return {
+        "maquette": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
+
+
+Tell = Callable[[Event], Awaitable[None]]
+
+
+async def see_through(studio: Studio, run_id: str, tell: Tell) -> JobState:
+    """Work the run, or follow it while another process does; return how it ended.
+
+    Whoever holds the home's lock works all queued runs; when it leaves, a waiting one takes over.
+    """
+    follower = asyncio.create_task(_follow(studio, run_id, tell))
+    try:
+        while not follower.done():
+            lock = FileLock(studio.desk_lock)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                await asyncio.wait([follower], timeout=_TAKEOVER_S)
+                continue
+            try:
+                await _work(studio, run_id)
+            finally:
+                lock.release()
+            break
+        await follower
+    finally:
+        follower.cancel()
+    async with studio.shop.db.read() as session:
+        return JobState((await runs.by_id(session, run_id)).state)
+
+
+async def _work(studio: Studio, run_id: str) -> None:
+    async def done() -> bool:
+        async with studio.shop.db.read() as session:
+            return JobState((await runs.by_id(session, run_id)).state).final
+
+    desk = Desk(studio.shop, studio.new_engine(), lambda ended: runlog.write(studio, ended))
+    await desk.work_until(done)
+
+
+async def _follow(studio: Studio, run_id: str, tell: Tell) -> None:
+    last = 0
+    while True:
+        async with studio.shop.db.read() as session:
+            news = await events.after(session, run_id, last)
+        for event in news:
+            last = event.id
+            await tell(event)
+            if event.kind == "run_ended":
+                return
+        if not news:
+            await asyncio.sleep(_FOLLOW_S)
+
+
+async def cancel(studio: Studio, run_id: str) -> None:
+    """Ask for a run's end: free work stops, a paid call that was sent is waited for."""
+    async with studio.shop.db.write() as session:
+        run = await runs.by_id(session, run_id)
+        if not JobState(run.state).final and run.cancel_requested_at is None:
+            run.cancel_requested_at = studio.shop.clock.now()
+            events.record(
+                session,
+                "cancel_requested",
+                project_id=run.project_id,
+                run_id=run.id,
+                at=studio.shop.clock.now(),
+            )
+
+
+async def resume(studio: Studio, run_id: str, spending: Spending) -> str:
+    """Queue again what a run left undone: interrupted, cancelled and failed jobs.
+
+    Steps that are done stay done; calls that were paid are not paid again.
+    """
+    async with studio.shop.db.read() as session:
+        run = await runs.by_id(session, run_id)
+        jobs = [job for job in await runs.jobs_of(session, run.id) if _resumable(job)]
+        remaining = {job.id: await _still_to_pay(studio, session, job) for job in jobs}
+    await _refuse_undecided(studio, run)
+    if not jobs:
+        if not JobState(run.state).final:
+            return run.id
+        raise NotResumable(
+            f"Run {run.id} has nothing to resume: it {JobState(run.state).value}. "
+            f"`maquette replay {run.id}` makes it anew."
+        )
+    reopened = [job for job in jobs if JobState(job.state).final]
+    owed = Usd(sum((remaining[job.id] for job in reopened), start=money.FREE))
+    confirmed = spending.confirmed or run.confirmed
+    check_spending(owed, Spending(confirmed, spending.max_spend))
+    async with studio.shop.db.write() as session:
+        run = await runs.by_id(session, run.id)
+        run.cancel_requested_at = None
+        run.finished_at = None
+        if reopened:
+            run.state = JobState.QUEUED.value
+        scope = ledger.Scope(run.project_id, run.id, studio.shop.clock.today())
+        for job in reopened:
+            await ledger.place_hold(session, job.id, money.to_nano(remaining[job.id]), scope)
+            await runs.set_job(
+                session,
+                job.id,
+                state=JobState.QUEUED.value,
+                round=job.round + 1,
+                error_code=None,
+                error_message=None,
+                finished_at=None,
+            )
+        events.record(
+            session,
+            "run_resumed",
+            project_id=run.project_id,
+            run_id=run.id,
+            at=studio.shop.clock.now(),
+            jobs=len(jobs),
+        )
+    return run.id
+
+
+def _resumable(job: Job) -> bool:
+    return JobState(job.state) not in {JobState.SUCCEEDED, JobState.FAILED_OUTPUT_GUARD}
+
+
+async def _still_to_pay(studio: Studio, session: AsyncSession, job: Job) -> Usd:
+    """Price the calls of a job that no settled or standing attempt answers."""
+    spec = JobSpec.model_validate(job.spec)
+    provider = studio.shop.providers[spec.request.provider]
+    standing = {AttemptState.SETTLED, AttemptState.SENT, AttemptState.UNKNOWN}
+    attempts = await runs.attempts_of(session, job.id)
+    answered = {one.call for one in attempts if one.state in standing}
+    open_calls = [
+        count for index, count in enumerate(spec.calls) if f"generate.{index}" not in answered
+    ]
+    prices = (
+        provider.estimate(spec.request.model_copy(update={"count": count})) for count in open_calls
+    )
+    return Usd(sum(prices, start=money.FREE))
+
+
+async def _refuse_undecided(studio: Studio, run: Run) -> None:
+    async with studio.shop.db.read() as session:
+        for job in await runs.jobs_of(session, run.id):
+            for attempt in await runs.attempts_of(session, job.id):
+                if attempt.state == AttemptState.UNKNOWN:
+                    raise OutcomeUnknown(
+                        f"Run {run.id} has a call whose outcome is unknown ({attempt.id}, scene "
+                        f"{job.scene!r}). Decide first: `maquette spend decide {attempt.id} "
+                        "--charged` or `--not-charged`."
+                    )
+
+
+async def replay(studio: Studio, run_id: str, spending: Spending) -> str:
+    """Begin a run with the same frozen jobs; the inputs come from the store."""
+    async with studio.shop.db.read() as session:
+        run = await runs.by_id(session, run_id)
+        specs = [JobSpec.model_validate(job.spec) for job in await runs.jobs_of(session, run.id)]
+        project = await session.get_one(Project, run.project_id)
+    priced = [(spec, _price(studio, spec)) for spec in specs]
+    check_spending(Usd(sum((worst for _, worst in priced), start=money.FREE)), spending)
+    await asyncio.to_thread(studio.shop.place(run.root).folders.prepare)
+    return await _write_run(
+        studio, project, run.root, dict(run.settings), priced, spending, replay_of=run.id
+    )
+
+
+def _price(studio: Studio, spec: JobSpec) -> Usd:
+    provider = studio.shop.providers[spec.request.provider]
+    requests: list[ImageRequest] = [
+        spec.request.model_copy(update={"count": count}) for count in spec.calls
+    ]
+    return Usd(sum((provider.estimate(one) for one in requests), start=money.FREE))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One candidate of a replay that is not what it was."""
+
+    scene: str
+    candidate: int
+    before: str | None
+    after: str | None
+    why: str
+
+
+async def differences(studio: Studio, replayed: str) -> list[Difference]:
+    """Compare a replay with its original, picture by picture."""
+    async with studio.shop.db.read() as session:
+        run = await runs.by_id(session, replayed)
+        original = await runs.by_id(session, run.replay_of or run.id)
+        old = {job.scene: job for job in await runs.jobs_of(session, original.id)}
+        new = {job.scene: job for job in await runs.jobs_of(session, run.id)}
+        found: list[Difference] = []
+        for scene, job in new.items():
+            before = await _digests(session, old[scene].id)
+            after = await _digests(session, job.id)
+            why = _why(studio, job, dict(original.versions), dict(run.versions))
+            for position in sorted(before.keys() | after.keys()):
+                pair = before.get(position), after.get(position)
+                if pair[0] != pair[1]:
+                    found.append(Difference(scene, position + 1, pair[0], pair[1], why))
+    return found
+
+
+async def _digests(session: AsyncSession, job_id: str) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for candidate in await runs.candidates_of(session, job_id):
+        asset, _ = await assets.get(session, candidate.asset_id)
+        found[candidate.position] = asset.digest
+    return found
+
+
+def _why(studio: Studio, job: Job, old: dict[str, str], new: dict[str, str]) -> str:
+    request = JobSpec.model_validate(job.spec).request
+    profiles = studio.shop.providers[request.provider].models()
+    profile = next((one for one in profiles if one.id == request.model), None)
+    if profile is None or not profile.deterministic:
+        return f"{request.model!r} does not give the same picture twice"
+    changed = [name for name in new if old.get(name) != new[name]]
+    if changed:
+        return "versions differ: " + ", ".join(
+            f"{name} {old.get(name, 'unknown')} → {new[name]}" for name in changed
+        )
+    return "unexpected: the model is deterministic and the versions are the same"
+
+
+async def verdicts(studio: Studio, run_id: str) -> dict[str, list[Verdict]]:
+    """Return the guard's verdicts by scene, in candidate order."""
+    async with studio.shop.db.read() as session:
+        return {
+            job.scene: [
+                Verdict.model_validate(one.verdict or {})
+                for one in await runs.candidates_of(session, job.id)
+            ]
+            for job in await runs.jobs_of(session, run_id)
+        }

@@ -1,0 +1,345 @@
+"""What a person asks about runs: lists, summaries, the contact sheet, the next commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from maquette.core import money
+from maquette.core.errors import ObjectNotFound
+from maquette.core.findings import Verdict
+from maquette.core.money import Usd
+from maquette.core.pipeline import JobSpec
+from maquette.core.requests import Digest
+from maquette.core.states import JobState
+from maquette.core.storage import object_key
+from maquette.db import assets, projects, runs
+from maquette.db.engine import Database
+from maquette.db.tables import Asset, Attempt, Blob, File, Job, Project, Run
+from maquette.folders import RUNS
+from maquette.imaging.sheet import Cell, Row, Sheet, render
+from maquette.jobs.workshop import Place
+from maquette.services import runlog, running
+from maquette.services.studio import Studio
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """A run in a list."""
+
+    run: str
+    project: str
+    state: str
+    scenes: int
+    spent: Usd
+    began: datetime
+
+    @property
+    def spent_text(self) -> str:
+        return money.show(self.spent)
+
+
+async def listing(
+    studio: Studio, project: str | None, limit: int, before: str | None
+) -> list[RunLine]:
+    """Return a page of runs, newest first."""
+    async with studio.shop.db.read() as session:
+        only = None if project is None else (await projects.by_slug(session, project)).id
+        found = await runs.listing(session, project_id=only, limit=limit, before=before)
+        slugs = {one.id: one.slug for one in await projects.everyone(session)}
+        return [
+            RunLine(
+                one.id,
+                slugs[one.project_id],
+                one.state,
+                len(await runs.jobs_of(session, one.id)),
+                await _spent(session, one.id),
+                one.created_at,
+            )
+            for one in found
+        ]
+
+
+async def _spent(session: AsyncSession, run_id: str) -> Usd:
+    query = (
+        select(func.coalesce(func.sum(Attempt.settled_nano), 0))
+        .join(Job, Job.id == Attempt.job_id)
+        .where(Job.run_id == run_id)
+    )
+    return money.from_nano(int((await session.execute(query)).scalar_one()))
+
+
+@dataclass(frozen=True)
+class AssetLine:
+    """An asset in a run's summary."""
+
+    id: str
+    scene: str
+    kind: str
+    size: str
+    sha256: str
+    file: str
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """A scene in a run's summary."""
+
+    scene: str
+    state: str
+    winner: str
+    guard: str
+    final: str | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run as it is told at its end."""
+
+    run: str
+    project: str
+    root: str
+    state: str
+    spent: Usd
+    seconds: float
+    jobs: tuple[JobLine, ...]
+    assets: tuple[AssetLine, ...]
+    log: str
+    sheet: str | None
+    differences: tuple[str, ...]
+    next_commands: tuple[tuple[str, str], ...]
+
+    @property
+    def made(self) -> bool:
+        """Whether there is any picture to look at."""
+        return any(one.kind not in ("source", "reference") for one in self.assets)
+
+
+def document(summary: Summary) -> dict[str, Any]:
+    """Return the summary as programs read it."""
+    fields = asdict(summary)
+    fields["spent_usd"] = str(fields.pop("spent"))
+    fields["next_commands"] = [command for command, _ in summary.next_commands]
+    return fields
+
+
+async def size_of(studio: Studio, run_id: str) -> int:
+    """Return how many steps the run's jobs have together."""
+    async with studio.shop.db.read() as session:
+        specs = [JobSpec.model_validate(job.spec) for job in await runs.jobs_of(session, run_id)]
+    return sum(steps_of(spec) for spec in specs)
+
+
+def steps_of(spec: JobSpec) -> int:
+    chain = len(spec.post.names())
+    return len(spec.calls) + chain + (3 if chain else 2)
+
+
+async def summary(studio: Studio, run_id: str) -> Summary:
+    """Collect what there is to say of a run."""
+    async with studio.shop.db.read() as session:
+        run = await runs.by_id(session, run_id)
+        project = await session.get_one(Project, run.project_id)
+        jobs = await runs.jobs_of(session, run.id)
+        lines = [await _job_line(session, job) for job in jobs]
+        pictures = await _asset_lines(session, run, jobs)
+        spent = await _spent(session, run.id)
+    differences: tuple[str, ...] = ()
+    if run.replay_of is not None and JobState(run.state).final:
+        differences = tuple(await _difference_lines(studio, run))
+    ended = run.finished_at or studio.shop.clock.now()
+    sheet = Path(run.root) / sheet_path(run.id)
+    return Summary(
+        run=run.id,
+        project=project.slug,
+        root=run.root,
+        state=run.state,
+        spent=spent,
+        seconds=(ended - (run.started_at or ended)).total_seconds(),
+        jobs=tuple(lines),
+        assets=tuple(pictures),
+        log=str(Path(run.root) / runlog.log_path(run.id)),
+        sheet=str(sheet) if sheet.is_file() else None,
+        differences=differences,
+        next_commands=tuple(_next(run, JobState(run.state), pictures)),
+    )
+
+
+async def _job_line(session: AsyncSession, job: Job) -> JobLine:
+    candidates = await runs.candidates_of(session, job.id)
+    winner = "-" if job.selected_position is None else f"candidate {job.selected_position + 1}"
+    guard = "; ".join(
+        f"{one.position + 1}: {Verdict.model_validate(one.verdict).summary()}"
+        for one in candidates
+        if one.verdict is not None
+    )
+    final: str | None = None
+    if job.final_asset_id is not None:
+        final = next(iter(await assets.files_of(session, job.final_asset_id)), None)
+    problem = job.error_message
+    if problem is None and job.state == JobState.FAILED_OUTPUT_GUARD:
+        problem = "no picture passed the output guard; they are in archive/bad/."
+    return JobLine(job.scene, job.state, winner, guard or "-", final, problem)
+
+
+async def _asset_lines(session: AsyncSession, run: Run, jobs: Sequence[Job]) -> list[AssetLine]:
+    scenes = {job.id: job.scene for job in jobs}
+    query = (
+        select(Asset, Blob, func.min(File.path))
+        .join(Blob, (Blob.project_id == Asset.project_id) & (Blob.digest == Asset.digest))
+        .outerjoin(File, File.asset_id == Asset.id)
+        .where(Asset.job_id.in_(scenes))
+        .group_by(Asset.id, Blob.project_id, Blob.digest)
+        .order_by(Asset.job_id, Asset.created_at, Asset.id)
+    )
+    return [
+        AssetLine(
+            asset.id,
+            scenes[asset.job_id or ""],
+            asset.kind,
+            f"{blob.width_px}x{blob.height_px}",
+            asset.digest,
+            path or "-",
+        )
+        for asset, blob, path in (await session.execute(query)).tuples()
+    ]
+
+
+async def _difference_lines(studio: Studio, run: Run) -> list[str]:
+    found = await running.differences(studio, run.id)
+    if not found:
+        return [f"replay of {run.replay_of}: every picture has the same bytes."]
+    lines = [f"replay of {run.replay_of}: {len(found)} pictures differ."]
+    return lines + [f"  {one.scene} candidate {one.candidate}: {one.why}." for one in found]
+
+
+def _next(run: Run, state: JobState, pictures: Sequence[AssetLine]) -> list[tuple[str, str]]:
+    short = run.id
+    commands: list[tuple[str, str]] = []
+    if state is JobState.OUTCOME_UNKNOWN:
+        commands.append(("maquette spend unknown", "calls that may have been charged: decide"))
+    if state is not JobState.SUCCEEDED:
+        commands.append((f"maquette resume {short}", "go on where it stopped"))
+    if pictures:
+        commands.append((f"maquette show {pictures[-1].id[:8]}", "where that picture came from"))
+    commands += [
+        (f"maquette replay {short}", "make it again, and compare"),
+        (f"maquette show {short}", "all pictures and files of the run"),
+    ]
+    return commands[:3]
+
+
+def sheet_path(run_id: str) -> str:
+    return f"{RUNS}/{run_id}.contact-sheet.png"
+
+
+async def with_sheet(studio: Studio, told: Summary) -> Summary:
+    """Draw the contact sheet beside the run log."""
+    place = studio.shop.place(told.root)
+    rows = [row async for row in _rows(studio, place, told)]
+    candidates = sum(len(row.cells) for row in rows)
+    sheet = Sheet(
+        title=f"{told.project} · {told.run}",
+        subtitle=(
+            f"{len(rows)} scenes · {candidates} pictures · {money.show(told.spent)} · "
+            f"{told.seconds:.1f} s"
+        ),
+        footer=told.state,
+        rows=tuple(rows),
+    )
+    data = await studio.shop.pool.run(render, sheet)
+    relative = sheet_path(told.run)
+    await asyncio.to_thread(place.folders.write, relative, data)
+    return replace(told, sheet=str(Path(told.root) / relative))
+
+
+async def _rows(studio: Studio, place: Place, told: Summary) -> Any:
+    async with studio.shop.db.read() as session:
+        jobs = await runs.jobs_of(session, told.run)
+    for job in jobs:
+        yield await _row(studio, place, job)
+
+
+async def _row(studio: Studio, place: Place, job: Job) -> Row:
+    spec = JobSpec.model_validate(job.spec)
+    cells: list[Cell] = []
+    if spec.source is not None:
+        cells.append(Cell("before", await _bytes(place, spec.source.digest)))
+    async with studio.shop.db.read() as session:
+        candidates = await runs.candidates_of(session, job.id)
+        made = {one.id: one for one, _ in await _assets_of(session, job.id)}
+    for one in candidates:
+        verdict = Verdict.model_validate(one.verdict or {})
+        cells.append(
+            Cell(
+                f"candidate {one.position + 1}" + (" · winner" if one.selected else ""),
+                await _bytes(place, made[one.asset_id].digest),
+                note=verdict.summary(),
+                verdict="hard" if verdict.hard else "soft" if verdict.soft else "ok",
+                chosen=one.selected,
+            )
+        )
+    judged = {one.asset_id for one in candidates}
+    for asset in made.values():
+        if asset.id not in judged:
+            cells.append(await _post_cell(place, asset))
+    return Row(spec.scene, spec.request.prompt, job.state, tuple(cells))
+
+
+_AFTER = {"background": "background removed", "upscale": "upscaled", "colour": "colour"}
+
+
+async def _post_cell(place: Place, asset: Asset) -> Cell:
+    made = dict(asset.made_by)
+    params = dict(made.get("params", {}))
+    detail = {
+        "background": "",
+        "upscale": f" {params.get('scale', 0):g}x",
+        "colour": f": {params.get('profile', '')}",
+    }
+    findings = [str(one.get("code")) for one in made.get("findings", [])]
+    confidence = dict(made.get("report", {})).get("confidence")
+    note = ", ".join(findings) or ("" if confidence is None else f"confidence {confidence:.2f}")
+    return Cell(
+        _AFTER.get(asset.kind, asset.kind) + detail.get(asset.kind, ""),
+        await _bytes(place, asset.digest),
+        note=note,
+        verdict="soft" if findings else "none",
+    )
+
+
+async def _assets_of(session: AsyncSession, job_id: str) -> Sequence[tuple[Asset, Blob]]:
+    query = (
+        select(Asset, Blob)
+        .join(Blob, (Blob.project_id == Asset.project_id) & (Blob.digest == Asset.digest))
+        .where(Asset.job_id == job_id)
+        .order_by(Asset.created_at, Asset.id)
+    )
+    return (await session.execute(query)).tuples().all()
+
+
+async def _bytes(place: Place, digest: str) -> bytes | None:
+    try:
+        return await place.storage.read(object_key(Digest(digest)))
+    except ObjectNotFound:
+        return None
+
+
+async def copy_run(studio: Studio, run_id: str, other: Database) -> bool:
+    """Ingest a run of this installation into another database; False where it was there."""
+    async with studio.shop.db.read() as session:
+        run = await runs.by_id(session, run_id)
+        log = await runlog.build(session, run)
+        project = await session.get_one(Project, run.project_id)
+    async with other.write() as session:
+        if await session.get(Project, project.id) is None:
+            await projects.adopt_row(session, project)
+    return await runlog.ingest(other, project, run.root, log)

