@@ -89,7 +89,7 @@ def main() -> None:
     }
     if library is not None:
         cases["PyPatchMatch, cropped"] = lambda: _cropped(library, pixels, mask)
-    times = interleaved(cases, repeats=3)
+    times = interleaved(cases, repeats=5)
     ours = float(np.mean(errors["maquette"]))
     bounds = [
         Bound("seconds", times["maquette"], at_most=0.4),

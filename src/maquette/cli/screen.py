@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def console(*, error: bool = False) -> Console:
     from rich.console import Console  # noqa: PLC0415 - `--help` need not wait for it
 
-    return Console(stderr=error, highlight=False, soft_wrap=True)
+    # A pipe has no width: give its tables room, so that no path is folded.
+    width = None if (sys.stderr if error else sys.stdout).isatty() else 160
+    return Console(stderr=error, highlight=False, width=width)
 
 
 def complain(message: str, code: str, *, as_json: bool) -> None:
@@ -63,7 +65,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         right = column.startswith(">")
-        grid.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+        grid.add_column(
+            column.lstrip(">"), justify="right" if right else "left", overflow="fold", max_width=80
+        )
     count = 0
     for row in rows:
         grid.add_row(*(Text("" if cell is None else str(cell)) for cell in row))

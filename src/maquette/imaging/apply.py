@@ -73,7 +73,7 @@ def _whole(
 def _tiled(
     operation: Operation[Any],
     pixels: Pixels,
-    rasters: Mapping[str, Raster],
+    _rasters: Mapping[str, Raster],
     params: Any,
     work: Work,
 ) -> Result:

@@ -143,7 +143,7 @@ def _draw_state(canvas: Canvas, grid: Grid, state: str, baseline: int, right: in
 
 
 def _draw_tile(canvas: Canvas, grid: Grid, tile: Tile) -> None:
-    radius_px = grid.px(8)
+    radius_px = grid.px(10)
     if tile.cell.chosen:
         gap_px, ring_px = grid.px(3), grid.px(3)
         outer = tile.frame.grown(gap_px + ring_px)
@@ -164,7 +164,7 @@ def _draw_picture(canvas: Canvas, grid: Grid, tile: Tile) -> bool:
     except (UnsupportedImage, ImageTooLarge):
         # The header was sound; the rest is damaged.
         return False
-    canvas.picture(tile.picture, pixels, radius_px=grid.px(8), check_px=grid.px(10))
+    canvas.picture(tile.picture, pixels, radius_px=grid.px(10), check_px=grid.px(10))
     return True
 
 

@@ -31,11 +31,12 @@ _OVERSAMPLING = 4
 _ELLIPSIS = "…"
 # The bundled font has little beyond ASCII, and these do not decompose to what it has.
 _NEAREST = str.maketrans(
-    {"×": "x", "–": "-", "—": "-", "−": "-", "→": ">", "•": "·", "≥": ">=", "≤": "<=", "≈": "~"}
+    {"×": "x", "–": "-", "—": "-", "−": "-"}  # noqa: RUF001 - look-alikes are the point
+    | {"→": ">", "•": "·", "≥": ">=", "≤": "<=", "≈": "~", "€": "EUR", "£": "GBP"}
     | {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O"}
-    | {"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "€": "EUR", "£": "GBP"}
+    | {"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i"}  # noqa: RUF001 - as above
 )
-_KEPT_WHOLE = "…·°"
+_NO_GLYPH = "\U000fffff"
 
 
 class Face(NamedTuple):
@@ -69,22 +70,27 @@ class Box(NamedTuple):
 
 
 def legible(text: str) -> str:
-    """Return one line of `text` in characters the bundled font has, where there is a likeness.
+    """Return one line of `text` in characters that the bundled font has.
 
     Accents go, dashes and signs become their nearest in ASCII, whitespace and control characters
-    become single spaces; what has no likeness keeps its place and shows as an empty box.
+    become single spaces. A run of characters without a likeness becomes one ellipsis.
     """
     letters: list[str] = []
     for letter in text[:_LONGEST_TEXT].translate(_NEAREST):
-        parts = letter if letter in _KEPT_WHOLE else unicodedata.normalize("NFKD", letter)
-        letters += [" " if unicodedata.category(part) == "Cc" else part for part in parts]
-    shown = (part for part in letters if unicodedata.category(part) not in ("Mn", "Cf"))
-    return " ".join("".join(shown).split())
+        for part in letter if _has_glyph(letter) else unicodedata.normalize("NFKD", letter):
+            kind = unicodedata.category(part)
+            if kind in ("Cc", "Zs", "Zl", "Zp"):
+                letters.append(" ")
+            elif _has_glyph(part):
+                letters.append(part)
+            elif kind not in ("Mn", "Cf") and letters[-1:] != [_ELLIPSIS]:
+                letters.append(_ELLIPSIS)
+    return " ".join("".join(letters).split())
 
 
 def width_of(text: str, face: Face) -> int:
     """Return the pixels across that `text` takes."""
-    return ceil(_font(face.size_px).getlength(text) / _OVERSAMPLING)
+    return ceil(_font(face.size_px).getlength(_aired(text)) / _OVERSAMPLING)
 
 
 def shortened(text: str, face: Face, width_px: int) -> str:
@@ -137,7 +143,7 @@ class Canvas:
         large = Image.new("L", ((width_px + 2) * _OVERSAMPLING, height_px * _OVERSAMPLING))
         ImageDraw.Draw(large).text(
             (_OVERSAMPLING, above_px * _OVERSAMPLING),
-            text,
+            _aired(text),
             fill=255,
             font=_font(face.size_px),
             anchor="ls",
@@ -165,7 +171,7 @@ class Canvas:
     def picture(
         self, box: Box, pixels: NDArray[np.uint8], *, radius_px: int, check_px: int
     ) -> None:
-        """Scale `pixels`, RGB or RGBA, to `box`; a checkerboard shows through what is transparent."""
+        """Scale `pixels`, RGB or RGBA, to `box`; what is transparent shows a checkerboard."""
         size = box.width_px, box.height_px
         scaled = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
         if scaled.mode == "RGBA":
@@ -181,6 +187,22 @@ def _font(size_px: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size_px * _OVERSAMPLING)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
+
+
+@lru_cache(maxsize=1024)
+def _glyph(letter: str) -> bytes:
+    image = Image.new("L", (64, 64))
+    ImageDraw.Draw(image).text((0, 0), letter, fill=255, font=_font(8))
+    return image.tobytes()
+
+
+def _has_glyph(letter: str) -> bool:
+    return not letter.isspace() and _glyph(letter) != _glyph(_NO_GLYPH)
+
+
+def _aired(text: str) -> str:
+    """Give separating dots more room than the font's narrow space leaves them."""
+    return text.replace(" · ", "  ·  ")
 
 
 def _rounded(height_px: int, width_px: int, radius_px: int) -> Image.Image:

@@ -195,22 +195,21 @@ def _band(grid: Grid, row: Row, sizes: Sequence[Size | None], top: int) -> Band:
     shown = [None if size is None else _fitted(size, grid.tile_px) for size in sizes]
     flattest_px = round(grid.tile_px * _FLATTEST_FRAME)
     frame_px = max([flattest_px, *(size[0] for size in shown if size is not None)])
+    captions = [_caption(grid, *pair) for pair in zip(row.cells, sizes, strict=True)]
     tiles: list[Tile] = []
-    line_top = top + grid.padding_px + grid.px(46)
-    below_px = 0
+    bottom = top + grid.padding_px + grid.px(22)
     for first in range(0, len(row.cells), grid.columns):
-        line_top += below_px and below_px + grid.px(24)
-        caption_lines = 0
-        for column in range(min(grid.columns, len(row.cells) - first)):
-            cell, size, fitted = (many[first + column] for many in (row.cells, sizes, shown))
+        line = range(first, min(first + grid.columns, len(row.cells)))
+        line_top = bottom + grid.px(24)
+        for column, index in enumerate(line):
             left = grid.margin_px + grid.padding_px + column * grid.step_px
             frame = Box(line_top, left, frame_px, grid.tile_px)
-            caption = _caption(grid, cell, size)
-            caption_lines = max(caption_lines, len(caption))
-            tiles.append(Tile(cell, frame, fitted and frame.centred(*fitted), caption))
-        below_px = frame_px + grid.px(42) + caption_lines * grid.px(21)
-    bottom = line_top + below_px if tiles else line_top - grid.px(16)
-    card = Box(top, grid.margin_px, bottom - top + grid.px(16), grid.card_px)
+            fitted = shown[index]
+            picture = None if fitted is None else frame.centred(*fitted)
+            tiles.append(Tile(row.cells[index], frame, picture, captions[index]))
+        caption_lines = max(len(captions[index]) for index in line)
+        bottom = line_top + frame_px + grid.px(42) + caption_lines * grid.px(21)
+    card = Box(top, grid.margin_px, bottom + grid.px(18) - top, grid.card_px)
     return Band(row, card, tuple(tiles))
 
 

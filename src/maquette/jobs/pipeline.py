@@ -36,7 +36,8 @@ async def work(bench: Bench) -> JobState:
     """Do what is left of the job; return the state it ends in."""
     for index, count in enumerate(bench.spec.calls):
         await _generate(bench, index, count)
-    selected = (await bench.step("guard", lambda: _guard(bench)))["selected"]
+    guarded = await bench.step("guard", lambda: _guard(bench))
+    selected: int | None = guarded["selected"]
     if selected is None:
         await bench.step("publish", lambda: publish.rejected(bench))
         return JobState.FAILED_OUTPUT_GUARD

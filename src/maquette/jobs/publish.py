@@ -77,9 +77,7 @@ def _bad_stem(bench: Bench, what: str) -> str:
 
 
 async def _publish(bench: Bench, shown: list[_Showing], *, final: str | None) -> Outcome:
-    placed: list[tuple[str, Placed]] = []
-    for one in shown:
-        placed.append((one.asset_id, await _place(bench, one)))
+    placed = [(one.asset_id, await _place(bench, one)) for one in shown]
 
     async def commit(session: AsyncSession) -> None:
         now = bench.shop.clock.now()

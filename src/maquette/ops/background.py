@@ -61,8 +61,7 @@ CLASSICAL = Operation(
     params=ClassicalParams,
     apply=cut_out,
     sources=(
-        "Zhang et al.: Minimum barrier salient object detection at 80 FPS (2015), "
-        "doi:10.1109/ICCV.2015.165",
+        "Zhang et al.: Minimum barrier salient object detection (2015), doi:10.1109/ICCV.2015.165",
         "Rother, Kolmogorov, Blake: GrabCut (2004), doi:10.1145/1015706.1015720",
         "He, Sun, Tang: Guided image filtering (2013), doi:10.1109/TPAMI.2012.213",
     ),

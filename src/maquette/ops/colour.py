@@ -64,8 +64,7 @@ LUT = Operation(
     apply=grade,
     sources=(
         "Adobe Systems, Cube LUT Specification 1.0 (2013)",
-        "Kasson, Nin, Plouffe, Hafner: Performing color space conversions with "
-        "three-dimensional linear interpolation (1995), doi:10.1117/12.208656",
+        "Kasson et al.: Performing color space conversions (1995), doi:10.1117/12.208656",
     ),
     needs=Needs(alpha="apart"),
     check=_check,

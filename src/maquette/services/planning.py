@@ -285,6 +285,7 @@ def _notes(studio: Studio, jobs: list[PlannedJob], profile: ModelProfile) -> tup
         if "classical" in backends:
             notes.append("classical background removal is a draft and reports its confidence.")
         notes.append("refine pass left out: no paid edit provider is configured.")
-    for backend in sorted({post.upscale.backend for post in posts if post.upscale is not None}):
-        notes.append(f"upscale: {backend} ({studio.shop.operations[f'upscale.{backend}'].title}).")
+    upscalers = {post.upscale.backend for post in posts if post.upscale is not None}
+    titles = {name: studio.shop.operations[f"upscale.{name}"].title for name in upscalers}
+    notes += [f"upscale: {name} ({title})." for name, title in sorted(titles.items())]
     return tuple(notes)

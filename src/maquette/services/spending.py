@@ -34,8 +34,10 @@ async def meters(studio: Studio) -> list[Meter]:
     async with studio.shop.db.read() as session:
         limits = await ledger.caps(session)
         rows = [("installation", "installation", ""), ("day", f"day {today}", today)]
-        for project in await projects.everyone(session):
-            rows.append((f"project:{project.id}", f"project {project.slug}", ""))
+        rows += [
+            (f"project:{one.id}", f"project {one.slug}", "")
+            for one in await projects.everyone(session)
+        ]
         found: list[Meter] = []
         for key, name, period in rows:
             held, spent = await ledger.budget(session, key, period)

@@ -150,7 +150,7 @@ async def summary(studio: Studio, run_id: str) -> Summary:
         project = await session.get_one(Project, run.project_id)
         jobs = await runs.jobs_of(session, run.id)
         lines = [await _job_line(session, job) for job in jobs]
-        pictures = await _asset_lines(session, run, jobs)
+        pictures = await _asset_lines(session, jobs)
         spent = await _spent(session, run.id)
     differences: tuple[str, ...] = ()
     if run.replay_of is not None and JobState(run.state).final:
@@ -190,7 +190,7 @@ async def _job_line(session: AsyncSession, job: Job) -> JobLine:
     return JobLine(job.scene, job.state, winner, guard or "-", final, problem)
 
 
-async def _asset_lines(session: AsyncSession, run: Run, jobs: Sequence[Job]) -> list[AssetLine]:
+async def _asset_lines(session: AsyncSession, jobs: Sequence[Job]) -> list[AssetLine]:
     scenes = {job.id: job.scene for job in jobs}
     query = (
         select(Asset, Blob, func.min(File.path))
@@ -244,7 +244,9 @@ def sheet_path(run_id: str) -> str:
 async def with_sheet(studio: Studio, told: Summary) -> Summary:
     """Draw the contact sheet beside the run log."""
     place = studio.shop.place(told.root)
-    rows = [row async for row in _rows(studio, place, told)]
+    async with studio.shop.db.read() as session:
+        jobs = await runs.jobs_of(session, told.run)
+    rows = [await _row(studio, place, job) for job in jobs]
     candidates = sum(len(row.cells) for row in rows)
     sheet = Sheet(
         title=f"{told.project} · {told.run}",
@@ -259,13 +261,6 @@ async def with_sheet(studio: Studio, told: Summary) -> Summary:
     relative = sheet_path(told.run)
     await asyncio.to_thread(place.folders.write, relative, data)
     return replace(told, sheet=str(Path(told.root) / relative))
-
-
-async def _rows(studio: Studio, place: Place, told: Summary) -> Any:
-    async with studio.shop.db.read() as session:
-        jobs = await runs.jobs_of(session, told.run)
-    for job in jobs:
-        yield await _row(studio, place, job)
 
 
 async def _row(studio: Studio, place: Place, job: Job) -> Row:
@@ -288,9 +283,7 @@ async def _row(studio: Studio, place: Place, job: Job) -> Row:
             )
         )
     judged = {one.asset_id for one in candidates}
-    for asset in made.values():
-        if asset.id not in judged:
-            cells.append(await _post_cell(place, asset))
+    cells += [await _post_cell(place, one) for one in made.values() if one.id not in judged]
     return Row(spec.scene, spec.request.prompt, job.state, tuple(cells))
 
 

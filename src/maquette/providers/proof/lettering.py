@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from maquette.providers.proof.ground import shaded
 
 Pixels = NDArray[np.uint8]
 
@@ -21,8 +22,6 @@ _LEAST_LETTER_PX = 9
 _TITLE_LONGEST = 64
 """Characters of a first clause that may stand alone as the title."""
 _LEADING = 1.16
-_CONTRAST = 5.5
-"""Least contrast of ink and ground, by WCAG 2 (which asks for 4.5)."""
 _REACH = 0.2
 """Share of the height over which the shade rises above the words."""
 _MISSING = "\U0010ffff"
@@ -33,8 +32,6 @@ _PLAIN = dict(
         strict=True,
     )
 )
-_LIGHT_INK = (250, 247, 240)
-_DARK_INK = (24, 24, 30)
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def letter(pixels: Pixels, caption: Caption) -> Pixels:
         _write_footer(pen, page, caption.footer)
     result = pixels.copy()
     first_px = max(0, round(top_px - _REACH * page.height_px))
-    ground, ink = _shaded(pixels[first_px:], max(0, top_px - first_px))
+    ground, ink = shaded(pixels[first_px:], max(0, top_px - first_px))
     cover = np.asarray(layer, np.float32)[first_px:, :, None] / 255
     result[first_px:] = np.rint(ground + (np.array(ink, np.float32) - ground) * cover)
     return result
@@ -302,54 +299,3 @@ def _spaced(
         pen.text((left_px, baseline_px), character, fill=fill, font=font, anchor="ls")
         left_px += font.getlength(character) + 0.14 * letter_px
     return left_px
-
-
-def _shaded(pixels: Pixels, reach_px: int) -> tuple[NDArray[np.float32], tuple[int, int, int]]:
-    """Shade the ground, more and more over `reach_px`, until ink of the returned colour is clear."""
-    words = pixels[reach_px:].reshape(-1, 3)[:: max(1, pixels.size // 60_000)]
-    light = _luminance(words.astype(np.float32))
-    dark_ground = float(np.median(light)) < 0.42
-    ink = _LIGHT_INK if dark_ground else _DARK_INK
-    # The shade keeps the hue of what it covers: a dark or a pale version of its mean.
-    mean = words.mean(axis=0)
-    veil = mean * 0.16 if dark_ground else 255 - (255 - mean) * 0.18
-    near_ink = (
-        light >= np.quantile(light, 0.99) if dark_ground else light <= np.quantile(light, 0.01)
-    )
-    worst = words[near_ink].mean(axis=0)
-    shares = np.linspace(0, 0.96, 25)
-    enough = [s for s in shares if _contrast(worst + (veil - worst) * s, ink) >= _CONTRAST]
-    least = float(enough[0]) if enough else 0.96
-    rise = np.clip(np.arange(len(pixels), dtype=np.float32) / max(1, reach_px), 0, 1)
-    rise = (rise * rise * (3 - 2 * rise))[:, None, None]
-    # What is small and near the ink's colour, like a lit window, would read as part of a letter.
-    calm = _calm(pixels)
-    even = np.minimum(pixels, calm + 10) if dark_ground else np.maximum(pixels, calm - 10)
-    ground = pixels + (even - pixels) * rise
-    ground += (veil.astype(np.float32) - ground) * (np.float32(least) * rise)
-    return ground, ink
-
-
-def _calm(pixels: Pixels) -> NDArray[np.float32]:
-    """Blur widely, on a reduced copy."""
-    height_px, width_px = pixels.shape[:2]
-    small = (
-        max(1, width_px * 48 // min(height_px, width_px)),
-        max(1, height_px * 48 // min(height_px, width_px)),
-    )
-    reduced = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
-    soft = cv2.GaussianBlur(reduced, (0, 0), 1.2)
-    enlarged = cv2.resize(soft, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(enlarged, np.float32)
-
-
-def _luminance(rgb: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    encoded = rgb / 255
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    return linear @ np.array([0.2126, 0.7152, 0.0722])
-
-
-def _contrast(ground: NDArray[np.floating[Any]], ink: tuple[int, int, int]) -> float:
-    """Return the contrast ratio of WCAG 2, 1 to 21."""
-    pair = sorted(float(_luminance(np.asarray(colour, np.float64))) for colour in (ground, ink))
-    return (pair[1] + 0.05) / (pair[0] + 0.05)
