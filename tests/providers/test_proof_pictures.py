@@ -135,12 +135,12 @@ def test_bad_edits_are_refused(cup: bytes) -> None:
 
 
 def test_an_edit_says_that_it_is_a_proof_and_what_it_understood(cup: bytes) -> None:
-    proof = edited(cup, "warm 日本 \ud83d\ude80 cup", seed=7)
+    proof = edited(cup, "warm 日本 \U0001f680 cup", seed=7)
     assert origin_of(proof) == {
         "provider": "proof",
         "proof": True,
         "seed": 7,
-        "prompt": "warm 日本 \ud83d\ude80 cup",
+        "prompt": "warm 日本 \U0001f680 cup",
         "understood": ["warm"],
     }
     assert proof.notes["ignored"] == "日本, cup"
@@ -202,7 +202,7 @@ def test_cards_have_the_size_asked_for(size: tuple[int, int]) -> None:
         "a, ",
         ", b",
         "\0 \x1b",
-        "ñ ß ×",
+        "ñ ß \xd7",
     ],
 )
 def test_any_prompt_makes_a_card(prompt: str) -> None:
@@ -263,9 +263,9 @@ def test_words_stay_inside_the_margins(shape: tuple[int, int]) -> None:
 
 
 def test_long_titles_end_in_an_ellipsis() -> None:
-    _, lines = lettering._fitted("word " * 300, 200, 60, 30, 12)
+    _, lines = lettering.fitted("word " * 300, 200, 60, 30, 12)
     assert lines[-1].endswith("…")
-    assert all(lettering._font(12).getlength(line) <= 200 for line in lines)
+    assert all(lettering.font_of(12).getlength(line) <= 200 for line in lines)
 
 
 def test_letters_that_the_font_lacks_become_plain_ones() -> None:
@@ -276,14 +276,14 @@ def test_letters_that_the_font_lacks_become_plain_ones() -> None:
 def test_ink_can_be_read_on_any_ground(red: int, green: int, blue: int) -> None:
     ground, ink = shaded(np.full((20, 30, 3), (red, green, blue), np.uint8), 5)
     light, dark = sorted(
-        (float(_luminance(np.array(colour) / 255)) for colour in (ground[-1, 0], ink)), reverse=True
+        (_luminance(np.array(colour) / 255) for colour in (ground[-1, 0], ink)), reverse=True
     )
     assert (light + 0.05) / (dark + 0.05) >= CONTRAST - 0.1
 
 
-def _luminance(rgb: NDArray[np.floating]) -> np.floating:
+def _luminance(rgb: NDArray[np.float64]) -> float:
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return linear @ np.array([0.2126, 0.7152, 0.0722])
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
 
 def test_oklab_has_the_published_values() -> None:

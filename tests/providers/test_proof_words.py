@@ -48,7 +48,7 @@ def test_common_words_name_looks(prompt: str, look: str) -> None:
 
 
 def test_every_word_leads_to_something_that_exists() -> None:
-    for phrase in words._EFFECTS:
+    for phrase in words.EFFECTS:
         intent = read(phrase)
         assert intent.understood == (phrase,)
         assert intent.ignored == ()
@@ -113,7 +113,7 @@ def test_any_text_can_be_read(prompt: str) -> None:
     assert not set(intent.understood) & set(intent.ignored)
 
 
-@given(st.lists(st.sampled_from(sorted(words._EFFECTS)), min_size=1, max_size=6))
+@given(st.lists(st.sampled_from(sorted(words.EFFECTS)), min_size=1, max_size=6))
 def test_letter_case_does_not_matter(phrases: list[str]) -> None:
     prompt = ", ".join(phrases)
     assert read(prompt.upper()) == read(prompt)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from maquette.core.errors import BadParameter, FileMissing
 from maquette.core.findings import GuardRules
 from maquette.core.pipeline import BackgroundStep, ColourStep, PostChain, RunOrder, UpscaleStep
@@ -99,4 +101,9 @@ def guard_rules(
 def run_order(**given: Any) -> RunOrder:
     """Keep only what was said, so that a manifest can fill in the rest."""
     said = {name: value for name, value in given.items() if value is not None}
-    return RunOrder(**said)
+    try:
+        return RunOrder(**said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = f"--{str(first['loc'][0]).replace('_', '-')}"
+        raise BadParameter(f"{flag} {first['input']!r} cannot be used: {first['msg']}.") from None

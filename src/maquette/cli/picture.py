@@ -12,7 +12,7 @@ import typer
 from maquette.cli import arguments as a
 from maquette.cli import flags as f
 from maquette.cli.exits import Exit
-from maquette.cli.screen import print_json, say, table
+from maquette.cli.screen import note, print_json, say, table
 from maquette.cli.session import with_studio
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def bgremove(
 ) -> None:
     """Remove backgrounds into background_removed/."""
     backends = a.listed(bg_remove_backends) or ("classical",)
-    steps = [(f"background.{backend}", {}) for backend in backends]
+    steps: list[tuple[str, dict[str, Any]]] = [(f"background.{one}", {}) for one in backends]
     folder = ("background_removed", output)
     _post(project, project_root, input, folder, steps, archive=archive_replaced, json=json)
 
@@ -167,12 +167,14 @@ def qa(
     enforce_grayscale: f.Grayscale = False,
     max_chroma_delta: f.MaxChroma = None,
     fail_on_chroma_exceed: f.FailChroma = None,
-    qa_python_bin: f.IgnoredPython = None,  # noqa: ARG001 - accepted for older scripts
+    qa_python_bin: f.IgnoredPython = None,
     json: a.Json = False,
 ) -> None:
     """Let the guard judge existing pictures; changes nothing. Exit status 4 where one fails."""
     from maquette.cli.order import guard_rules  # noqa: PLC0415 - as above
 
+    if qa_python_bin is not None:
+        note("--qa-python-bin is ignored: Maquette is one Python.")
     rules = guard_rules(
         enabled=True,
         grayscale=enforce_grayscale,

@@ -79,7 +79,7 @@ def _refuse_mirror(more: RunFlags) -> None:
             "--storage-sync-required is set, but this project has no S3 mirror; nothing was "
             "started. Leave the flag out."
         )
-    if more.storage_sync_s3:
+    if more.storage_sync_s3 or more.storage_sync_dry_run or more.storage_sync_delete:
         note("the project has no S3 mirror, so nothing will be synced.")
 
 

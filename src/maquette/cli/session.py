@@ -42,4 +42,4 @@ def on_interrupt(first: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             loop.add_signal_handler(number, interrupted)
         except NotImplementedError:  # Windows: no loop handlers there
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(interrupted))
+            signal.signal(number, lambda _n, _f: loop.call_soon_threadsafe(interrupted))

@@ -72,6 +72,10 @@ class Provider(ABC):
     def models(self) -> Sequence[ModelProfile]:
         """List what can be asked for."""
 
+    def missing(self) -> str | None:
+        """Say what has to be configured first; None: ready."""
+        return None
+
     @abstractmethod
     def estimate(self, request: ImageRequest) -> Usd:
         """Give an upper bound, purely; raise `PriceUnknown` rather than guess."""

@@ -83,7 +83,7 @@ async def get(session: AsyncSession, asset_id: str) -> tuple[Asset, Blob]:
         .join(Blob, (Blob.project_id == Asset.project_id) & (Blob.digest == Asset.digest))
         .where(Asset.id == asset_id)
     )
-    found = (await session.execute(query)).tuples().one_or_none()
+    found = (await session.execute(query)).one_or_none()
     if found is None:
         raise AssetNotFound(f"There is no asset {asset_id!r}.")
     return found
@@ -113,7 +113,7 @@ async def cached(
         .order_by(Asset.created_at.desc())
         .limit(1)
     )
-    return (await session.execute(query)).tuples().first()
+    return (await session.execute(query)).first()
 
 
 async def parents_of(session: AsyncSession, asset_id: str) -> Sequence[tuple[Asset, str]]:
@@ -123,7 +123,7 @@ async def parents_of(session: AsyncSession, asset_id: str) -> Sequence[tuple[Ass
         .where(AssetParent.asset_id == asset_id)
         .order_by(AssetParent.role, Asset.created_at)
     )
-    return (await session.execute(query)).tuples().all()
+    return (await session.execute(query)).all()
 
 
 async def children_of(session: AsyncSession, asset_id: str) -> Sequence[tuple[Asset, str]]:
@@ -133,7 +133,7 @@ async def children_of(session: AsyncSession, asset_id: str) -> Sequence[tuple[As
         .where(AssetParent.parent_id == asset_id)
         .order_by(Asset.created_at, Asset.id)
     )
-    return (await session.execute(query)).tuples().all()
+    return (await session.execute(query)).all()
 
 
 async def blobs(session: AsyncSession, project_id: str) -> Sequence[Blob]:
@@ -148,7 +148,7 @@ async def files(session: AsyncSession, project_id: str) -> Sequence[tuple[File, 
         .where(File.project_id == project_id)
         .order_by(File.path)
     )
-    return (await session.execute(query)).tuples().all()
+    return (await session.execute(query)).all()
 
 
 async def file_at(session: AsyncSession, project_id: str, path: str) -> File | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.db.tables import Event
@@ -38,3 +38,9 @@ async def after(
         .limit(limit)
     )
     return (await session.execute(query)).scalars().all()
+
+
+async def last_of_kind(session: AsyncSession, run_id: str, kind: str) -> int:
+    """Return the id of a run's latest event of that kind, 0 where there is none."""
+    query = select(func.max(Event.id)).where(Event.run_id == run_id, Event.kind == kind)
+    return (await session.execute(query)).scalar_one() or 0

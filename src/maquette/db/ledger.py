@@ -52,7 +52,7 @@ async def set_cap(session: AsyncSession, key: str, limit_nano: int | None) -> No
 
 async def caps(session: AsyncSession) -> dict[str, int]:
     rows = await session.execute(select(Cap.key, Cap.limit_nano))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 async def budget(session: AsyncSession, key: str, period: str = "") -> tuple[int, int]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import DatabaseError
 
-from maquette.core.errors import DatabaseTooNew
+from maquette.core.errors import DatabaseTooNew, StorageUnavailable
 from maquette.db.engine import is_sqlite, prepare_sqlite
 
 if TYPE_CHECKING:
@@ -47,8 +48,19 @@ def revision(url: str) -> str | None:
             if not inspect(connection).has_table("alembic_version"):
                 return None
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except DatabaseError as error:
+        raise StorageUnavailable(
+            f"The database {url_words(url)} cannot be opened ({error.orig}). Nothing was changed. "
+            "Restore it from a backup, or name another one."
+        ) from error
     finally:
         engine.dispose()
+
+
+def url_words(url: str) -> str:
+    """Name a database without its password."""
+    parsed = make_url(url)
+    return repr(parsed.database if is_sqlite(url) else parsed.render_as_string())
 
 
 def status(url: str) -> Status:

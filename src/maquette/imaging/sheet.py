@@ -164,7 +164,9 @@ def _draw_picture(canvas: Canvas, grid: Grid, tile: Tile) -> bool:
     except (UnsupportedImage, ImageTooLarge):
         # The header was sound; the rest is damaged.
         return False
-    canvas.picture(tile.picture, pixels, radius_px=grid.px(10), check_px=grid.px(10))
+    # Corners must not eat a picture that is a mere strip.
+    radius_px = min(grid.px(10), min(tile.picture.height_px, tile.picture.width_px) // 6)
+    canvas.picture(tile.picture, pixels, radius_px=radius_px, check_px=grid.px(10))
     return True
 
 

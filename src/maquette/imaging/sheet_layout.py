@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from maquette.core.errors import ImageTooLarge, UnsupportedImage
@@ -22,7 +23,6 @@ _MAX_HEIGHT_PX = 20_000
 _MAX_PIXELS = 40_000_000
 _LARGEST_ZOOM = 2.0
 _FLATTEST_FRAME = 0.5
-_SHRINKING_STEP_PX = 8
 _CAPTION_LINES = 2
 
 
@@ -156,12 +156,18 @@ def arranged(sheet: Sheet, tile_px: int, max_columns: int) -> Layout:
     columns = min(max_columns, max((len(row.cells) for row in rows), default=1))
     grid = Grid(tile_px, max(1, columns))
     layout = _stacked(grid, rows, sizes)
-    while not _fits(layout) and layout.grid.tile_px > SMALLEST_TILE_PX:
-        smaller_px = max(SMALLEST_TILE_PX, layout.grid.tile_px - _SHRINKING_STEP_PX)
-        layout = _stacked(Grid(smaller_px, grid.columns), rows, sizes)
+    if not _fits(layout):
+        sides_px = range(SMALLEST_TILE_PX, tile_px)
+        too_large = bisect_left(
+            sides_px,
+            True,
+            key=lambda side_px: not _fits(_stacked(replace(grid, tile_px=side_px), rows, sizes)),
+        )
+        grid = replace(grid, tile_px=SMALLEST_TILE_PX + max(0, too_large - 1))
+        layout = _stacked(grid, rows, sizes)
     while not _fits(layout):
         rows = rows[:-1]
-        layout = _stacked(layout.grid, rows, sizes)
+        layout = _stacked(grid, rows, sizes)
     return layout
 
 

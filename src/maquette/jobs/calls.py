@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from maquette.core import money
 from maquette.core.errors import (
     BadProviderReply,
+    Cancelled,
     ObjectNotFound,
     OutcomeUnknown,
     ProviderError,
@@ -88,8 +89,7 @@ async def call(bench: Bench, wanted: Call) -> Answer:
     tried = 0
     while True:
         tried += 1
-        if bench.cancelling.is_set():
-            raise asyncio.CancelledError
+        bench.check()
         try:
             return await _attempt(bench, provider, wanted)
         except ProviderError as error:
@@ -154,13 +154,9 @@ async def _deliver(
     bench: Bench, attempt: Attempt, sending: Coroutine[Any, Any, Generated]
 ) -> Answer:
     """Await the answer; a paid one is waited for even when the job is being cancelled."""
-    if not attempt.paid:
-        try:
-            return await _settle_or_doubt(bench, attempt, sending)
-        except asyncio.CancelledError:
-            await _release(bench, attempt, state=AttemptState.LOST)
-            raise
-    return await _settle_or_doubt(bench, attempt, sending)
+    if attempt.paid:
+        return await _settle_or_doubt(bench, attempt, sending)
+    return await _settle_or_doubt(bench, attempt, bench.interruptible(sending))
 
 
 async def _settle_or_doubt(
@@ -174,10 +170,11 @@ async def _settle_or_doubt(
             raise _undecided(attempt) from error
         await _release(bench, attempt, error=error)
         raise
+    except Cancelled:
+        await _release(bench, attempt, state=AttemptState.LOST)
+        raise
     except ProviderError as error:
         await _release(bench, attempt, error=error)
-        raise
-    except asyncio.CancelledError:
         raise
     except Exception as error:
         # Anything else, a bug included, may have happened after the money was taken.
@@ -277,6 +274,16 @@ async def _stored_reply(bench: Bench, attempt: Attempt) -> bytes | None:
         return None
 
 
+async def _unbroken(commit: Coroutine[Any, Any, None]) -> None:
+    """Finish a commit even when the call around it is being cancelled."""
+    task = asyncio.create_task(commit)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 class RunSide:
     """The `Run` that a provider is handed."""
 
@@ -290,12 +297,15 @@ class RunSide:
         return Encoded(await self._bench.place.storage.read(object_key(asset)), media_type)
 
     async def progress(self, fraction: float, note: str = "") -> None:
-        await self._bench.tell("progress", fraction=fraction, note=note)
+        await _unbroken(self._bench.tell("progress", fraction=fraction, note=note))
 
     async def partial(self, index: int, image: Encoded) -> None:
-        await self._bench.tell("partial", index=index, size_bytes=len(image.data))
+        await _unbroken(self._bench.tell("partial", index=index, size_bytes=len(image.data)))
 
     async def accepted(self, ticket: Ticket) -> None:
+        await _unbroken(self._note(ticket))
+
+    async def _note(self, ticket: Ticket) -> None:
         async with self._bench.shop.db.write() as session:
             await ledger.note_ticket(session, self._attempt.id, ticket.id, ticket.endpoint)
 

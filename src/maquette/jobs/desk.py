@@ -34,6 +34,7 @@ class Desk:
     engine: Engine
     finish: Finish
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
+    _benches: dict[str, Bench] = field(default_factory=dict[str, Bench])
     _room: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,11 +59,10 @@ class Desk:
             waiting = await runs.open_jobs(session, self.shop.parallel_jobs * 2)
             complete = await runs.open_runs_done(session)
         for job in cancelled:
-            task = self._tasks.get(job.id)
-            if task is None:
-                await self._end(job.id, JobState.CANCELLED, None)
+            if job.id in self._benches:
+                self._benches[job.id].cancelling.set()
             else:
-                task.cancel()
+                await self._end(job.id, JobState.CANCELLED, None)
         gone = {job.id for job in cancelled}
         for job in waiting:
             if job.id not in self._tasks and job.id not in gone:
@@ -93,10 +93,11 @@ class Desk:
                 bench = await self._open(job_id)
                 if bench is None:
                     return
+                self._benches[job_id] = bench
                 state = await pipeline.work(bench)
             await self._end(job_id, state, None)
-        except asyncio.CancelledError:
-            await self._end(job_id, JobState.CANCELLED, Cancelled("Cancelled on request."))
+        except Cancelled as error:
+            await self._end(job_id, JobState.CANCELLED, error)
         except OutcomeUnknown as error:
             await self._end(job_id, JobState.OUTCOME_UNKNOWN, error)
         except MaquetteError as error:
@@ -104,6 +105,8 @@ class Desk:
         except Exception as error:
             log.exception("job %s failed in an unforeseen way", job_id)
             await self._end(job_id, JobState.FAILED, error)
+        finally:
+            self._benches.pop(job_id, None)
 
     async def _open(self, job_id: str) -> Bench | None:
         now = self.shop.clock.now()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from maquette.core.errors import StepCrashed
+from maquette.core.errors import Cancelled, StepCrashed
 from maquette.core.pipeline import JobSpec
 from maquette.db import events, runs
 from maquette.jobs.workshop import Place, Workshop
 
+P = ParamSpec("P")
+R = TypeVar("R")
 POISON = 3
 """Crashes inside the same step before the job is given up."""
 
@@ -33,7 +36,7 @@ class Bench:
     job_id: str
     spec: JobSpec
     cancelling: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while a paid call is waited for though the job is being cancelled."""
+    """Set when a person asks for the job's end."""
 
     def record(self, session: AsyncSession, kind: str, **data: Any) -> None:
         events.record(
@@ -57,28 +60,37 @@ class Bench:
             found = await runs.step(session, self.job_id, name)
             return None if found is None else found.result
 
+    def check(self) -> None:
+        """Raise `Cancelled` once a person asked for the job's end."""
+        if self.cancelling.is_set():
+            raise Cancelled("Cancelled on request; `maquette resume` goes on with it.")
+
     async def pause(self, seconds: float) -> None:
         """Sleep, unless the job is being cancelled."""
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self.cancelling.wait(), seconds)
-        except TimeoutError:
-            return
-        raise asyncio.CancelledError
+        self.check()
 
-    async def paid_step(self, name: str, work: Callable[[], Awaitable[Outcome]]) -> dict[str, Any]:
-        """Do a step that spends: once begun it ends, and only then is the job cancelled."""
-        return await self._to_the_end(self.step(name, work))
+    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+        """Await work that costs nothing: cancelling the job stops it at once.
 
-    async def _to_the_end(self, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+        Only such work is ever interrupted, never a commit and never a call that was paid.
+        """
         task = asyncio.create_task(work)
+        asked = asyncio.create_task(self.cancelling.wait())
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            self.cancelling.set()
-            await asyncio.wait([task])
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error from None
-            raise
+            await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+                self.check()
+            return await task
+        finally:
+            asked.cancel()
+
+    async def compute(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a pixel function in a worker process; cancelling the job stops it."""
+        return await self.interruptible(self.shop.pool.run(work, *args, **kwargs))
 
     async def step(self, name: str, work: Callable[[], Awaitable[Outcome]]) -> dict[str, Any]:
         """Do a step once: its result, its rows and its event are one commit.
@@ -89,6 +101,7 @@ class Bench:
         done = await self.result_of(name)
         if done is not None:
             return done
+        self.check()
         now = self.shop.clock.now
         async with self.shop.db.write() as session:
             begun = await runs.begin_step(session, self.job_id, name, now())

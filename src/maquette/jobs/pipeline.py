@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core import money
-from maquette.core.errors import InvalidInput
+from maquette.core.errors import InvalidInput, OperationFailed
 from maquette.core.findings import Expected, Finding, GuardRules, Verdict
 from maquette.core.pipeline import JobSpec
 from maquette.core.requests import Digest, Input, Mode, derived_seed, digest_of
@@ -21,7 +21,7 @@ from maquette.db import assets, runs
 from maquette.db.tables import Candidate, Job
 from maquette.jobs import calls, post, publish
 from maquette.jobs.job import Bench, Outcome
-from maquette.jobs.pixelwork import Facts, OperationCall, look, perform
+from maquette.jobs.pixelwork import UNREADABLE, Facts, OperationCall, look, perform
 
 _KIND: dict[Mode, str] = {
     "generate": "generated",
@@ -64,11 +64,7 @@ async def _generate(bench: Bench, index: int, count: int) -> None:
         answer = await calls.call(bench, wanted)
         return await _take_in(bench, answer, first)
 
-    paid = any(
-        model.id == request.model and model.paid
-        for model in bench.shop.providers[request.provider].models()
-    )
-    await (bench.paid_step if paid else bench.step)(name, send)
+    await bench.step(name, send)
 
 
 async def _take_in(bench: Bench, answer: calls.Answer, first: int) -> Outcome:
@@ -78,7 +74,7 @@ async def _take_in(bench: Bench, answer: calls.Answer, first: int) -> Outcome:
     facts: list[Facts] = []
     for digest, image in zip(digests, images, strict=True):
         await bench.place.storage.put(object_key(digest), image.data)
-        facts.append(await bench.shop.pool.run(look, image.data, bench.spec.scene))
+        facts.append(await _facts(bench, image.data))
     shares = money.split(money.Nano(answer.charged_nano), len(images)) if images else ()
 
     async def commit(session: AsyncSession) -> None:
@@ -110,6 +106,14 @@ async def _take_in(bench: Bench, answer: calls.Answer, first: int) -> Outcome:
             )
 
     return {"attempt": answer.attempt.id, "digests": digests}, commit
+
+
+async def _facts(bench: Bench, data: bytes) -> Facts:
+    """Look at a picture that is paid for: nothing may stop its way into the rows."""
+    try:
+        return await bench.shop.pool.run(look, data, bench.spec.scene)
+    except OperationFailed:
+        return UNREADABLE
 
 
 def _made_by(answer: calls.Answer) -> dict[str, Any]:
@@ -192,9 +196,7 @@ async def judge(bench: Bench, asset_id: str, rules: GuardRules, expected: Expect
     data = await bench.place.storage.read(object_key(Digest(asset.digest)))
     params = {"rules": rules.model_dump(), "expected": expected.model_dump()}
     try:
-        reply = await bench.shop.pool.run(
-            perform, OperationCall("guard.output", params, {"image": data})
-        )
+        reply = await bench.compute(perform, OperationCall("guard.output", params, {"image": data}))
     except InvalidInput as error:
         return Verdict(findings=(Finding(code="undecodable", severity="hard", message=str(error)),))
     excess = reply.report.get("mean_chroma_excess")

@@ -23,6 +23,10 @@ class Facts:
     has_alpha: bool
 
 
+UNREADABLE = Facts("application/octet-stream", 0, 0, has_alpha=False)
+"""Bytes that came as a picture and are none; the guard will say so."""
+
+
 @dataclass(frozen=True)
 class OperationCall:
     """One operation on stored pictures."""
@@ -89,7 +93,7 @@ def look(data: bytes, name: str) -> Facts:
         header = codec.sniff(data, name=name)
         picture = codec.decode(data, name=name)
     except InvalidInput:
-        return Facts("application/octet-stream", 0, 0, has_alpha=False)
+        return UNREADABLE
     height_px, width_px = picture.pixels.shape[:2]
     return Facts(header.media_type, width_px, height_px, picture.pixels.shape[2] == 4)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from maquette.core.errors import MaquetteError, OperationFailed
+from maquette.core.errors import Cancelled, MaquetteError, OperationFailed
 from maquette.core.findings import Expected
 from maquette.core.operation import Operation
 from maquette.core.pipeline import BackgroundStep, ColourStep, UpscaleStep
@@ -81,6 +81,8 @@ async def _do(bench: Bench, name: str, choices: list[_Choice], before: Link, fol
         for choice in choices[:-1]:
             try:
                 return await _apply(bench, choice, source, failures)
+            except Cancelled:
+                raise
             except MaquetteError as error:
                 failures.append(f"{choice.operation}: {error}")
         return await _apply(bench, choices[-1], source, failures)
@@ -161,7 +163,7 @@ async def _compute(
 ) -> tuple[assets.NewBlob, dict[str, Any]]:
     data = await bench.place.storage.read(object_key(Digest(source.digest)))
     call = OperationCall(choice.operation, choice.params, {"image": data}, seed)
-    reply = await bench.shop.pool.run(perform, call)
+    reply = await bench.compute(perform, call)
     if reply.data is None or reply.facts is None:
         raise OperationFailed(f"{choice.operation!r} returned no picture.")
     digest = digest_of(reply.data)

@@ -85,7 +85,7 @@ def choose_model(
     if model_id is not None and ":" in model_id and provider_id is None:
         provider_id, _, model_id = model_id.partition(":")
     if provider_id is None:
-        provider_id = _owner(studio, model_id) if model_id is not None else "proof"
+        provider_id = _embedded(studio) if model_id is None else _owner(studio, model_id)
     provider = providers[provider_id]
     profiles = {profile.id: profile for profile in provider.models()}
     if model_id is None:
@@ -99,6 +99,20 @@ def choose_model(
         hint = f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(profiles)}."
         raise BadParameter(f"{provider_id!r} has no model {model_id!r}. {hint}")
     return provider, profiles[model_id]
+
+
+def _embedded(studio: Studio) -> str:
+    """Return the provider of proofs, unless a real one is ready: then a person chooses."""
+    ready = {name: studio.shop.providers[name] for name in studio.shop.providers}
+    ready = {name: one for name, one in ready.items() if one.missing() is None}
+    real = [name for name, one in ready.items() if any(not model.proof for model in one.models())]
+    proofs = [name for name in ready if name not in real]
+    if real or not proofs:
+        raise BadParameter(
+            f"Several providers are ready ({', '.join(ready) or 'none'}), so say which: "
+            "--provider ID or --model PROVIDER:MODEL. `maquette plugins` lists them."
+        )
+    return proofs[0]
 
 
 def _owner(studio: Studio, model_id: str) -> str:

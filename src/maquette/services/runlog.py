@@ -151,7 +151,7 @@ async def _pictures(
         .where(Asset.id.in_(made) | Asset.id.in_(parents))
         .order_by(Asset.created_at, Asset.id)
     )
-    found = (await session.execute(query)).tuples().all()
+    found = (await session.execute(query)).all()
     given = {one.digest for job in jobs for one in job.spec.request.inputs}
     known = {asset.digest for asset, _ in found}
     for digest in sorted(given - known):  # a run that never got as far as a candidate

@@ -171,7 +171,8 @@ async def see_through(studio: Studio, run_id: str, tell: Tell) -> JobState:
 
     Whoever holds the home's lock works all queued runs; when it leaves, a waiting one takes over.
     """
-    follower = asyncio.create_task(_follow(studio, run_id, tell))
+    leaving = asyncio.Event()
+    follower = asyncio.create_task(_follow(studio, run_id, tell, leaving))
     try:
         while not follower.done():
             lock = FileLock(studio.desk_lock)
@@ -187,7 +188,8 @@ async def see_through(studio: Studio, run_id: str, tell: Tell) -> JobState:
             break
         await follower
     finally:
-        follower.cancel()
+        leaving.set()
+        await asyncio.wait([follower])
     async with studio.shop.db.read() as session:
         return JobState((await runs.by_id(session, run_id)).state)
 
@@ -201,9 +203,9 @@ async def _work(studio: Studio, run_id: str) -> None:
     await desk.work_until(done)
 
 
-async def _follow(studio: Studio, run_id: str, tell: Tell) -> None:
-    last = 0
-    while True:
+async def _follow(studio: Studio, run_id: str, tell: Tell, leaving: asyncio.Event) -> None:
+    last = await _last_ending(studio, run_id)
+    while not leaving.is_set():
         async with studio.shop.db.read() as session:
             news = await events.after(session, run_id, last)
         for event in news:
@@ -213,6 +215,15 @@ async def _follow(studio: Studio, run_id: str, tell: Tell) -> None:
                 return
         if not news:
             await asyncio.sleep(_FOLLOW_S)
+
+
+async def _last_ending(studio: Studio, run_id: str) -> int:
+    """Return the event before which a run that was resumed had ended already."""
+    async with studio.shop.db.read() as session:
+        run = await runs.by_id(session, run_id)
+        if JobState(run.state).final:
+            return 0
+        return await events.last_of_kind(session, run_id, "run_ended")
 
 
 async def cancel(studio: Studio, run_id: str) -> None:
@@ -240,6 +251,7 @@ async def resume(studio: Studio, run_id: str, spending: Spending) -> str:
         jobs = [job for job in await runs.jobs_of(session, run.id) if _resumable(job)]
         remaining = {job.id: await _still_to_pay(studio, session, job) for job in jobs}
     await _refuse_undecided(studio, run)
+    await asyncio.to_thread(studio.shop.place(run.root).folders.prepare)
     if not jobs:
         if not JobState(run.state).final:
             return run.id

@@ -114,7 +114,7 @@ async def report(studio: Studio, project: str | None = None) -> list[Spent]:
         query = query.where(Project.slug == project)
     lines: dict[tuple[str, str, str, str], list[int]] = {}
     async with studio.shop.db.read() as session:
-        for attempt, slug in (await session.execute(query)).tuples():
+        for attempt, slug in await session.execute(query):
             day = studio.shop.clock.day_of(attempt.sent_at or attempt.created_at)
             sums = lines.setdefault((day, slug, attempt.provider, attempt.model), [0, 0, 0, 0])
             charged = attempt.state in {AttemptState.SETTLED, AttemptState.WRITTEN_OFF}
@@ -161,7 +161,7 @@ async def undecided(studio: Studio) -> Sequence[Undecided]:
                 sent_at=one.sent_at,
                 why=one.error_message or "",
             )
-            for one, job in (await session.execute(query)).tuples()
+            for one, job in (await session.execute(query))
         ]
 
 

@@ -209,7 +209,7 @@ async def _asset_lines(session: AsyncSession, jobs: Sequence[Job]) -> list[Asset
             asset.digest,
             path or "-",
         )
-        for asset, blob, path in (await session.execute(query)).tuples()
+        for asset, blob, path in (await session.execute(query))
     ]
 
 
@@ -316,7 +316,7 @@ async def _assets_of(session: AsyncSession, job_id: str) -> Sequence[tuple[Asset
         .where(Asset.job_id == job_id)
         .order_by(Asset.created_at, Asset.id)
     )
-    return (await session.execute(query)).tuples().all()
+    return (await session.execute(query)).all()
 
 
 async def _bytes(place: Place, digest: str) -> bytes | None:

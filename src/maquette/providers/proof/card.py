@@ -20,6 +20,7 @@ MOST_PX = 4096 * 4096
 
 _PAINTED_PX = 1_500_000
 """Larger cards are painted at this size and enlarged: strokes stay broad, the words sharp."""
+_LEAST_SIDE_PX = 16
 _CUT_OUT = frozenset({"city", "forms"})
 """Motifs of flat shapes, which gouache suits; it would band a soft sky."""
 _BRUSH = 0.5
@@ -69,8 +70,8 @@ def generate(
     pixels = backdrop.draw(
         motif,
         palette,
-        width_px=max(1, round(width_px * scale)),
-        height_px=max(1, round(height_px * scale)),
+        width_px=max(_LEAST_SIDE_PX, round(width_px * scale)),
+        height_px=max(_LEAST_SIDE_PX, round(height_px * scale)),
         seed=seed,
     )
     second = "gouache" if motif in _CUT_OUT else "watercolor"

@@ -128,7 +128,7 @@ def printable(text: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _font(letter_px: int) -> ImageFont.FreeTypeFont:
+def font_of(letter_px: int) -> ImageFont.FreeTypeFont:
     font: Any = ImageFont.load_default(letter_px)
     return font
 
@@ -152,7 +152,7 @@ def _has_glyph(character: str) -> bool:
 @lru_cache(maxsize=4096)
 def _drawn(character: str) -> bytes:
     image = Image.new("L", (48, 48))
-    ImageDraw.Draw(image).text((8, 8), character, fill=255, font=_font(24))
+    ImageDraw.Draw(image).text((8, 8), character, fill=255, font=font_of(24))
     return image.tobytes()
 
 
@@ -173,11 +173,11 @@ def _composed(page: _Page, prompt: str, bottom_px: int) -> list[_Block]:
     room_px = round((0.3 if page.width_px >= page.height_px else 0.26) * page.height_px)
     largest_px = round(0.088 * min(page.width_px, 1.25 * page.height_px))
     smallest_px = max(_LEAST_LETTER_PX + 1, round(1.25 * page.small_px))
-    letter_px, lines = _fitted(title, page.measure_px, room_px, largest_px, smallest_px)
+    letter_px, lines = fitted(title, page.measure_px, room_px, largest_px, smallest_px)
     blocks: list[_Block] = []
     if detail and page.small_px >= _LEAST_LETTER_PX:
         detail_px = max(_LEAST_LETTER_PX, min(round(1.35 * page.small_px), round(0.62 * letter_px)))
-        _, small = _fitted(detail, page.measure_px, round(4.7 * detail_px), detail_px, detail_px)
+        _, small = fitted(detail, page.measure_px, round(4.7 * detail_px), detail_px, detail_px)
         bottom_px -= round(len(small) * _LEADING * detail_px)
         blocks.append(_Block(small, detail_px, bottom_px, 0.82))
         bottom_px -= round(0.5 * detail_px)
@@ -185,7 +185,7 @@ def _composed(page: _Page, prompt: str, bottom_px: int) -> list[_Block]:
     return [_Block(lines, letter_px, top_px, 1.0), *blocks]
 
 
-def _fitted(
+def fitted(
     text: str, measure_px: int, room_px: int, largest_px: int, smallest_px: int
 ) -> tuple[int, tuple[str, ...]]:
     """Return the largest letters with which a text fits, and its lines; cut it if none do."""
@@ -200,7 +200,7 @@ def _fitted(
     if len(lines) <= most:
         return smallest_px, _balanced(text, lines, measure_px, smallest_px)
     last = lines[most - 1]
-    while last and _font(smallest_px).getlength(last + "…") > measure_px:
+    while last and font_of(smallest_px).getlength(last + "…") > measure_px:
         last = last[:-1]
     return smallest_px, (*lines[: most - 1], last.rstrip(" ,;:.") + "…")
 
@@ -209,7 +209,7 @@ def _wrapped(
     text: str, measure_px: int, letter_px: int, *, broken: bool = False
 ) -> tuple[str, ...] | None:
     """Break a text into lines; None when a word is too long and may not be `broken`."""
-    font = _font(letter_px)
+    font = font_of(letter_px)
     lines: list[str] = []
     line = ""
     for word in text.split(" "):
@@ -251,7 +251,7 @@ def _balanced(
 
 
 def _write(pen: ImageDraw.ImageDraw, page: _Page, block: _Block) -> None:
-    font = _font(block.letter_px)
+    font = font_of(block.letter_px)
     for number, line in enumerate(block.lines):
         baseline_px = block.top_px + round((number * _LEADING + 0.86) * block.letter_px)
         pen.text(
@@ -280,7 +280,7 @@ def _write_footer(pen: ImageDraw.ImageDraw, page: _Page, footer: tuple[str, str]
 
 
 def _spaced_px(text: str, letter_px: int) -> float:
-    font = _font(letter_px)
+    font = font_of(letter_px)
     return sum(font.getlength(letter) + 0.14 * letter_px for letter in text) - 0.14 * letter_px
 
 
@@ -294,7 +294,7 @@ def _spaced(
     fill: int,
 ) -> float:
     """Write with letters set apart, as capitals need; returns where the line ends."""
-    font = _font(letter_px)
+    font = font_of(letter_px)
     for character in text:
         pen.text((left_px, baseline_px), character, fill=fill, font=font, anchor="ls")
         left_px += font.getlength(character) + 0.14 * letter_px

@@ -176,12 +176,13 @@ _ADJUSTMENTS: Mapping[str, tuple[str, float]] = _vocabulary(
     }
 )
 
-_EFFECTS: Mapping[str, tuple[str, str, float]] = {
+EFFECTS: Mapping[str, tuple[str, str, float]] = {
     **{phrase: ("style", name, 1.0) for phrase, name in _STYLES.items()},
     **{phrase: ("look", name, 1.0) for phrase, name in _LOOKS.items()},
     **{phrase: ("tint", name, 1.0) for phrase, name in _TINTS.items()},
     **{phrase: ("adjust", *step) for phrase, step in _ADJUSTMENTS.items()},
 }
+"""What each phrase does: (kind, name, sign)."""
 
 _MODIFIERS: Mapping[str, float] = _vocabulary(
     {
@@ -189,7 +190,8 @@ _MODIFIERS: Mapping[str, float] = _vocabulary(
         "mild, mildly, a bit, a little, a touch of, a hint of, hint of, touch of, somewhat",
         1.5: "strong, strongly, heavy, heavily, bold, boldly, very, much, deep, intense, "
         "intensely, extremely, really, thick",
-        0.0: "no, not, without, never, zero, non, don't, do not, avoid, isn't",
+        0.0: "no, not, without, never, zero, non, don't, do not, avoid, isn't, don't add, "
+        "do not add, don't use, do not use",
     }
 )
 
@@ -209,7 +211,7 @@ def read(prompt: str) -> Intent:
     Later words add to earlier ones: two looks are both applied, "brighter, much brighter" adds
     up, within limits.
     """
-    found = find(prompt, _EFFECTS)
+    found = find(prompt, EFFECTS)
     style, style_amount = None, 0.0
     looks: dict[str, float] = {}
     tints: dict[str, float] = {}

@@ -1,0 +1,152 @@
+"""The database itself refuses rows that must not be: every CHECK and unique index, on both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CheckConstraint
+
+from maquette.db.engine import Database
+from maquette.db.tables import Base, Budget, Cap, Installation
+from tests.db.rows import add_one_of_each, attempt, candidate, hold, job, project, run, step
+
+Rows = Callable[[], Sequence[Base]]
+
+
+def budget(held: int = 0, settled: int = 0) -> Budget:
+    return Budget(cap_key="day", period="2026-03-01", held_nano=held, settled_nano=settled)
+
+
+CHECKS: dict[str, list[Rows]] = {
+    "ck_installation_one_row": [lambda: [Installation(id=2)]],
+    "ck_runs_state_known": [lambda: [run("r2", state="flying")]],
+    "ck_run_jobs_state_known": [lambda: [job("j2", position=1, state="flying")]],
+    "ck_steps_state_known": [lambda: [step(state="half", result=None)]],
+    "ck_steps_done_has_result": [
+        lambda: [step(state="done", result=None)],
+        lambda: [step(state="running", result={})],
+    ],
+    "ck_steps_starts_counted": [lambda: [step(starts=0)]],
+    "ck_run_job_candidates_state_known": [lambda: [candidate(state="fine")]],
+    "ck_attempts_state_known": [lambda: [attempt(state="flying")]],
+    "ck_attempts_money_positive": [
+        lambda: [attempt(reserved_nano=-1)],
+        lambda: [attempt(state="settled", settled_nano=-1)],
+    ],
+    "ck_attempts_only_settled_costs": [
+        lambda: [attempt(state="sent", settled_nano=1)],
+        lambda: [attempt(state="released", settled_nano=1)],
+        lambda: [attempt(state="unknown", settled_nano=1)],
+    ],
+    "ck_caps_limit_positive": [lambda: [Cap(key="day", limit_nano=-1)]],
+    "ck_budgets_counts_positive": [lambda: [budget(held=-1)], lambda: [budget(settled=-1)]],
+    "ck_holds_remaining_positive": [lambda: [hold(remaining_nano=-1)]],
+    "ck_holds_closed_is_empty": [lambda: [hold(is_open=False, remaining_nano=1)]],
+}
+
+UNIQUE: dict[str, Rows] = {
+    "uq_projects_slug": lambda: [project("p2", slug="p")],
+    "uq_run_jobs_run_id_scene": lambda: [job("j2", scene="j", position=1)],
+    "uq_run_jobs_run_id_position": lambda: [job("j2", position=0)],
+    "uq_steps_job_id_name": lambda: [step(), step()],
+    "uq_run_job_candidates_job_id_position": lambda: [candidate(), candidate()],
+    "uq_run_job_candidates_selected": lambda: [
+        candidate(position=0, selected=True),
+        candidate(position=1, selected=True),
+    ],
+    "uq_attempts_job_id_call_number": lambda: [
+        attempt(state="released"),
+        attempt(state="released"),
+    ],
+    "uq_attempts_standing": lambda: [attempt(number=1, state="sent"), attempt(number=2)],
+    "uq_budgets_cap_key_period": lambda: [budget(), budget()],
+}
+
+ALLOWED: dict[str, Rows] = {
+    "two losers": lambda: [candidate(position=0), candidate(position=1)],
+    "one winner among losers": lambda: [candidate(position=0, selected=True), candidate(position=1)],
+    "a new attempt after failed ones": lambda: [
+        attempt(number=1, state="released"),
+        attempt(number=2, state="lost"),
+        attempt(number=3, state="written_off", settled_nano=5),
+        attempt(number=4, state="reserved"),
+    ],
+    "a step that is done": lambda: [step(state="done", result={})],
+    "a closed, empty hold": lambda: [hold(is_open=False)],
+    "the same scene in another run": lambda: [run("r2"), job("j2", run_id="r2", scene="j")],
+}
+
+
+async def insert(db: Database, rows: Sequence[Base]) -> None:
+    async with db.write() as session:
+        await add_one_of_each(session)
+        for row in rows:
+            session.add(row)
+            await session.flush()
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        pytest.param(name, rows, id=f"{name}-{number}")
+        for name, cases in CHECKS.items()
+        for number, rows in enumerate(cases)
+    ],
+)
+async def test_a_check_refuses(db: Database, name: str, rows: Rows) -> None:
+    with pytest.raises(IntegrityError, match=name):
+        await insert(db, rows())
+
+
+@pytest.mark.parametrize("name", UNIQUE)
+async def test_a_unique_index_refuses(db: Database, name: str) -> None:
+    """The second row of a pair is refused; SQLite names columns where Postgres names the index."""
+    words = "UNIQUE constraint failed" if db.is_sqlite else name
+    with pytest.raises(IntegrityError, match=words):
+        await insert(db, UNIQUE[name]())
+
+
+@pytest.mark.parametrize("state", ["reserved", "sent", "settled", "unknown"])
+async def test_a_call_with_a_standing_attempt_gets_no_second(db: Database, state: str) -> None:
+    """D2: nothing that may have been charged is sent again."""
+    with pytest.raises(IntegrityError):
+        await insert(db, [attempt(number=1, state=state), attempt(number=2)])
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+async def test_what_is_right_passes(db: Database, name: str) -> None:
+    await insert(db, ALLOWED[name]())
+
+
+async def test_a_row_without_its_parent_is_refused(db: Database) -> None:
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
+        await insert(db, [job("j2", run_id="nowhere", position=1)])
+
+
+def test_every_check_is_tried() -> None:
+    named = {
+        str(check.name)
+        for table in Base.metadata.tables.values()
+        for check in table.constraints
+        if isinstance(check, CheckConstraint)
+    }
+    assert named == set(CHECKS)
+
+
+def test_every_unique_index_is_tried() -> None:
+    tables = Base.metadata.tables.values()
+    named = {
+        str(one.name)
+        for table in tables
+        for one in table.constraints
+        if isinstance(one, UniqueConstraint)
+    }
+    named |= {str(one.name) for table in tables for one in table.indexes if _unique(one)}
+    assert {name.removeprefix("UQ: ") for name in named} == set(UNIQUE)
+
+
+def _unique(index: Index) -> bool:
+    return bool(index.unique)
