@@ -65,8 +65,8 @@ class Folders:
         with explained(self.root):
             make_folder(self.root)
             for name in SHOWN:
-                make_folder(self.inside(name))
-            make_folder(self.inside(PRIVATE))
+                make_folder(self.inside(f"{name}/x").parent)
+            make_folder(self.inside(f"{PRIVATE}/x").parent)
             if self.scratch.is_dir():
                 for rest in self.scratch.glob("*.tmp"):
                     rest.unlink(missing_ok=True)

@@ -45,7 +45,7 @@ class Said:
     @property
     def is_json(self) -> bool:
         try:
-            self.json
+            json.loads(self.out)
         except ValueError:
             return False
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tests.db.conftest import named, on_server
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Connection]:
+def connected(url: str) -> Generator[Connection]:
     driver = "sqlite" if url.startswith("sqlite") else "postgresql+psycopg"
     engine = create_engine(make_url(url).set(drivername=driver))
     try:
@@ -51,7 +51,9 @@ def definitions(connection: Connection) -> list[tuple[Any, ...]]:
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
         "WHERE connamespace = 'public'::regnamespace"
     )
-    indexes = text("SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname='public'")
+    indexes = text(
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname='public'"
+    )
     rows = [*connection.execute(constraints), *connection.execute(indexes)]
     return sorted(tuple(row) for row in rows if row[0] != "alembic_version")
 
@@ -126,7 +128,7 @@ def test_asking_for_the_revision_creates_no_file(tmp_path: Path) -> None:
 
 def test_a_newer_database_is_refused_untouched(url: str) -> None:
     set_revision(url, "9999")
-    with pytest.raises(DatabaseTooNew, match="9999.*Install the newer version"):
+    with pytest.raises(DatabaseTooNew, match=r"9999.*Install the newer version"):
         migrate.status(url)
     with pytest.raises(DatabaseTooNew):
         migrate.migrate(url)

@@ -11,7 +11,6 @@ from maquette.cli import database, keep, picture, project, run, setup, spend
 
 app = typer.Typer(
     name="maquette",
-    help="Image production: plan for free, pay on confirmation, lose nothing.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -18,9 +18,11 @@ def parse_size(text: str) -> Size:
     if text in ("auto", "source"):
         return text
     width, cross, height = text.lower().partition("x")
-    if cross and width.isdigit() and height.isdigit() and int(width) and int(height):
+    if cross and all(side.isdecimal() and 0 < int(side) <= 65535 for side in (width, height)):
         return (int(width), int(height))
-    raise BadParameter(f"--size {text!r} is not a size; write auto, source or WIDTHxHEIGHT.")
+    raise BadParameter(
+        f"--size {text!r} is not a size; write auto, source or WIDTHxHEIGHT, each 1 to 65535."
+    )
 
 
 def parse_options(pairs: list[str]) -> dict[str, Option]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -245,13 +246,16 @@ async def see(studio: Studio, run_id: str, *, as_json: bool) -> int:
     from maquette.cli.progress import Progress  # noqa: PLC0415 - as above
     from maquette.services import running, viewing  # noqa: PLC0415 - as above
 
+    leaving = asyncio.Event()
+
     async def stop() -> None:
+        leaving.set()
         note("stopping: a call that was already paid is waited for. Ctrl-C again leaves at once.")
         await running.cancel(studio, run_id)
 
     on_interrupt(stop)
     with Progress(await viewing.size_of(studio, run_id), silent=as_json) as progress:
-        state = await running.see_through(studio, run_id, progress.tell)
+        state = await running.see_through(studio, run_id, progress.tell, leaving)
     summary = await viewing.summary(studio, run_id)
     if summary.made:
         summary = await viewing.with_sheet(studio, summary)

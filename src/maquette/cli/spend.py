@@ -49,14 +49,19 @@ def caps(
                 raise BadParameter(f"--set {text!r} is not SCOPE=USD, e.g. day=5.00.")
             limit = None if text.lower() == "none" else parse_usd(text)
             await spending.set_cap(studio, scope, limit)
-        return await spending.meters(studio), await spending.stopped_since(studio)
+        stopped = await spending.stopped_since(studio), await spending.stopped_why(studio)
+        return await spending.meters(studio), *stopped
 
-    meters, stopped = with_studio(work)
+    meters, stopped, why = with_studio(work)
     if json:
-        print_json({"stopped_since": stopped, "caps": meters})
+        print_json({"stopped_since": stopped, "stopped_why": why, "caps": meters})
         return
     if stopped is not None:
-        say(f"Spending is STOPPED since {stopped:%F %H:%M} UTC. `maquette spend resume` allows it.")
+        because = f" ({why})" if why else ""
+        say(
+            f"Spending is STOPPED since {stopped:%F %H:%M} UTC{because}. "
+            "`maquette spend resume` allows it."
+        )
     table(
         "Caps",
         ("scope", ">cap", ">spent", ">held"),

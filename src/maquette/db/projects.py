@@ -45,14 +45,18 @@ async def everyone(session: AsyncSession) -> Sequence[Project]:
     return (await session.execute(select(Project).order_by(Project.slug))).scalars().all()
 
 
-async def adopt_row(session: AsyncSession, known: Project) -> None:
-    """Write a project of another database here, under the same id."""
-    session.add(
-        Project(
+async def adopt_row(session: AsyncSession, known: Project) -> Project:
+    """Return a project of another database as this one has it; write it where it is new."""
+    same = (Project.id == known.id) | (Project.slug == known.slug)
+    found = (await session.execute(select(Project).where(same))).scalars().first()
+    if found is None:
+        found = Project(
             id=known.id,
             slug=known.slug,
             name=known.name,
             root=known.root,
             created_at=known.created_at,
         )
-    )
+        session.add(found)
+        await session.flush()
+    return found

@@ -38,13 +38,12 @@ class DbosEngine(Engine):
 
     async def launch(self, work: Work) -> None:
         _work["job"] = work
-        await asyncio.to_thread(self._prepare)
+        # In a thread, before the launch: on SQLite its migrator opens an IMMEDIATE transaction of
+        # its own; on Postgres it builds indexes concurrently, which waits for every transaction
+        # that is open, those of this very loop included.
+        await asyncio.to_thread(DBOS.migrate, self._url)
         DBOS(config=self._config())
         DBOS.launch()
-
-    def _prepare(self) -> None:
-        if self._sqlite:  # DBOS's migrator opens its own IMMEDIATE transaction: before ours
-            DBOS.migrate(self._url)
 
     def _config(self) -> DBOSConfig:
         config = DBOSConfig(
@@ -54,10 +53,10 @@ class DbosEngine(Engine):
             application_version=APPLICATION_VERSION,
             serializer=DBOSPortableJSONSerializer(),
             log_level="ERROR",
+            run_migrations=False,
         )
         if self._sqlite:
             config["system_database_engine"] = _strict_sqlite(self._url)
-            config["run_migrations"] = False
         return config
 
     async def submit(self, ticket: str) -> None:

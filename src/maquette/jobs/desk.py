@@ -35,24 +35,34 @@ class Desk:
     finish: Finish
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     _benches: dict[str, Bench] = field(default_factory=dict[str, Bench])
+    _handed_back: set[str] = field(default_factory=set[str])
     _room: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self._room = asyncio.Semaphore(self.shop.parallel_jobs)
 
-    async def work_until(self, done: Callable[[], Awaitable[bool]]) -> None:
-        """Work all queued runs until `done`, then hand back what has not begun."""
+    async def work_until(self, done: Callable[[], Awaitable[bool]], leaving: asyncio.Event) -> None:
+        """Work all queued runs until `done`; once `leaving` is set, hand the others' back."""
         await self.engine.launch(self._called)
         try:
             while True:
-                await self._sweep()
-                if not self._tasks and await done():
+                await self._sweep(begin=not leaving.is_set())
+                finished = await done()
+                if finished and leaving.is_set():
+                    self._hand_back()
+                if finished and not self._tasks:
                     return
                 await asyncio.sleep(_SWEEP_S if self._tasks else _SWEEP_S / 4)
         finally:
             await self.engine.close()
 
-    async def _sweep(self) -> None:
+    def _hand_back(self) -> None:
+        """Interrupt free work that somebody else asked for; their process goes on with it."""
+        for job_id, bench in self._benches.items():
+            self._handed_back.add(job_id)
+            bench.cancelling.set()
+
+    async def _sweep(self, *, begin: bool) -> None:
         """Begin what waits, stop what is cancelled, close what is complete."""
         async with self.shop.db.read() as session:
             cancelled = await runs.cancelled_open(session)
@@ -65,7 +75,7 @@ class Desk:
                 await self._end(job.id, JobState.CANCELLED, None)
         gone = {job.id for job in cancelled}
         for job in waiting:
-            if job.id not in self._tasks and job.id not in gone:
+            if begin and job.id not in self._tasks and job.id not in gone:
                 await self._begin(job)
         for run in complete:
             await self._close_run(run.id)
@@ -97,7 +107,10 @@ class Desk:
                 state = await pipeline.work(bench)
             await self._end(job_id, state, None)
         except Cancelled as error:
-            await self._end(job_id, JobState.CANCELLED, error)
+            if job_id in self._handed_back:
+                await self._put_back(job_id)
+            else:
+                await self._end(job_id, JobState.CANCELLED, error)
         except OutcomeUnknown as error:
             await self._end(job_id, JobState.OUTCOME_UNKNOWN, error)
         except MaquetteError as error:
@@ -144,6 +157,14 @@ class Desk:
             self._record(
                 session, run, job, "job_ended", now_state=state.value, why=str(error or "")
             )
+
+    async def _put_back(self, job_id: str) -> None:
+        """Let a job wait for the next desk, its hold and its finished steps kept."""
+        async with self.shop.db.write() as session:
+            job = await session.get_one(Job, job_id)
+            run = await session.get_one(Run, job.run_id)
+            job.state = JobState.QUEUED.value
+            self._record(session, run, job, "job_handed_back", now_state=job.state)
 
     async def _close_run(self, run_id: str) -> None:
         """Write the run's log first: a crash in between only writes it again."""

@@ -14,7 +14,7 @@ from maquette.core import money
 from maquette.core.errors import InvalidInput, OperationFailed
 from maquette.core.findings import Expected, Finding, GuardRules, Verdict
 from maquette.core.pipeline import JobSpec
-from maquette.core.requests import Digest, Input, Mode, derived_seed, digest_of
+from maquette.core.requests import Digest, ImageRequest, Input, Mode, derived_seed, digest_of
 from maquette.core.states import JobState
 from maquette.core.storage import object_key
 from maquette.db import assets, runs
@@ -142,8 +142,15 @@ async def _candidates(bench: Bench) -> list[Candidate]:
 async def _guard(bench: Bench) -> Outcome:
     """Judge every candidate and pick the best that passes."""
     candidates = await _candidates(bench)
+    async with bench.shop.db.read() as session:
+        sent = {one.id: one.effective for one in await runs.attempts_of(session, bench.job_id)}
     verdicts = [
-        await judge(bench, candidate.asset_id, bench.spec.guard, expected_of(bench.spec))
+        await judge(
+            bench,
+            candidate.asset_id,
+            bench.spec.guard,
+            expected_of(bench.spec, sent[candidate.attempt_id]),
+        )
         for candidate in candidates
     ]
     passing = [index for index, verdict in enumerate(verdicts) if verdict.passed]
@@ -173,9 +180,11 @@ async def _guard(bench: Bench) -> Outcome:
     return {"selected": selected}, commit
 
 
-def expected_of(spec: JobSpec) -> Expected:
-    """Say what size a candidate of this job must have."""
+def expected_of(spec: JobSpec, effective: dict[str, Any] | None) -> Expected:
+    """Say what size a candidate must have: as was really asked for, after clamping."""
     size = spec.request.size
+    if effective is not None:
+        size = ImageRequest.model_validate(effective).size
     if size == "source" and spec.source is not None:
         return _same_size(spec.source)
     if isinstance(size, tuple):

@@ -106,3 +106,10 @@ def admit(data: bytes, name: str) -> Facts:
     picture = codec.decode(data, name=name)
     height_px, width_px = picture.pixels.shape[:2]
     return Facts(header.media_type, width_px, height_px, picture.pixels.shape[2] == 4)
+
+
+def preview(data: bytes, side_px: int) -> bytes:
+    """Shrink a picture to fit a square; raise `UnsupportedImage` where it is none."""
+    from maquette.imaging import codec, thumbnails  # noqa: PLC0415 - pixels load only in workers
+
+    return thumbnails.from_pixels(codec.decode(data).pixels, side_px=side_px)

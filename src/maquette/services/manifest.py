@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from maquette.core.errors import BadParameter, FileMissing
-from maquette.core.pipeline import Manifest, SceneOverride
+from maquette.core.pipeline import Manifest
 
 
 def read(path: Path) -> Manifest:
@@ -42,11 +43,24 @@ def _complaint(error: Any, model: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in error["loc"]) or "the file"
     if error["type"] != "extra_forbidden":
         return f"{where}: {error['msg']} (found {error['input']!r})."
-    known = SceneOverride if len(error["loc"]) > 2 else model  # scenes.<name>.<key>
+    known = _model_at(model, error["loc"][:-1])
     key = str(error["loc"][-1])
     near = get_close_matches(key, known.model_fields, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known.model_fields)}."
     return f"{where}: unknown key, {hint}"
+
+
+def _model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
+    """Follow a path in the file to the model of the object it leads to."""
+    kind: Any = model
+    for part in path:
+        if get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+        elif isinstance(part, str):
+            kind = kind.model_fields[part].annotation
+        if get_origin(kind) is not dict:
+            kind = next((one for one in get_args(kind) if one is not type(None)), kind)
+    return kind
 
 
 def _absolute(manifest: Manifest, folder: Path) -> Manifest:

@@ -105,8 +105,12 @@ async def root_of(
     if resolve:
         try:
             setting = (await find(studio, slug)).root
-        except ProjectNotFound:
-            if given is None or required:
+        except ProjectNotFound as error:
+            if given is None:
+                raise ProjectNotFound(
+                    f"{error} Or give --project-root DIR: the first run then makes the project."
+                ) from None
+            if required:
                 raise
     if required and setting is None:
         raise BadParameter(

@@ -25,7 +25,7 @@ from maquette.core.runlog import (
     RunLog,
 )
 from maquette.core.states import AttemptState, JobState, run_state
-from maquette.db import assets, runs
+from maquette.db import assets, projects, runs
 from maquette.db.engine import Database
 from maquette.db.tables import (
     Asset,
@@ -253,6 +253,8 @@ def _job_row(log: RunLog, job: LoggedJob) -> Job:
 
 async def _ingest_pictures(session: AsyncSession, project: Project, log: RunLog) -> None:
     jobs = {candidate.asset: job.id for job in log.jobs for candidate in job.candidates}
+    steps = [(step.result, job.id) for job in log.jobs for step in job.steps]
+    jobs |= {str(result["asset"]): job for result, job in steps if "asset" in result}
     blobs = [
         {
             "project_id": project.id,
@@ -328,4 +330,7 @@ async def ingest_file(
             f"give --project {log.project}."
         )
     root = project.root or str(path.absolute().parent.parent)
+    if database is not None:
+        async with database.write() as session:
+            project = await projects.adopt_row(session, project)
     return await ingest(database or studio.shop.db, project, root, log)

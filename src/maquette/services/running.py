@@ -166,13 +166,17 @@ def _versions() -> dict[str, str]:
 Tell = Callable[[Event], Awaitable[None]]
 
 
-async def see_through(studio: Studio, run_id: str, tell: Tell) -> JobState:
+async def see_through(
+    studio: Studio, run_id: str, tell: Tell, leaving: asyncio.Event | None = None
+) -> JobState:
     """Work the run, or follow it while another process does; return how it ended.
 
     Whoever holds the home's lock works all queued runs; when it leaves, a waiting one takes over.
+    Once `leaving` is set, other people's runs are handed back as soon as this one has ended.
     """
-    leaving = asyncio.Event()
-    follower = asyncio.create_task(_follow(studio, run_id, tell, leaving))
+    unhurried = asyncio.Event()
+    stop = asyncio.Event()
+    follower = asyncio.create_task(_follow(studio, run_id, tell, stop))
     try:
         while not follower.done():
             lock = FileLock(studio.desk_lock)
@@ -182,30 +186,30 @@ async def see_through(studio: Studio, run_id: str, tell: Tell) -> JobState:
                 await asyncio.wait([follower], timeout=_TAKEOVER_S)
                 continue
             try:
-                await _work(studio, run_id)
+                await _work(studio, run_id, leaving or unhurried)
             finally:
                 lock.release()
             break
         await follower
     finally:
-        leaving.set()
+        stop.set()
         await asyncio.wait([follower])
     async with studio.shop.db.read() as session:
         return JobState((await runs.by_id(session, run_id)).state)
 
 
-async def _work(studio: Studio, run_id: str) -> None:
+async def _work(studio: Studio, run_id: str, leaving: asyncio.Event) -> None:
     async def done() -> bool:
         async with studio.shop.db.read() as session:
             return JobState((await runs.by_id(session, run_id)).state).final
 
     desk = Desk(studio.shop, studio.new_engine(), lambda ended: runlog.write(studio, ended))
-    await desk.work_until(done)
+    await desk.work_until(done, leaving)
 
 
-async def _follow(studio: Studio, run_id: str, tell: Tell, leaving: asyncio.Event) -> None:
+async def _follow(studio: Studio, run_id: str, tell: Tell, stop: asyncio.Event) -> None:
     last = await _last_ending(studio, run_id)
-    while not leaving.is_set():
+    while not stop.is_set():
         async with studio.shop.db.read() as session:
             news = await events.after(session, run_id, last)
         for event in news:

@@ -86,6 +86,12 @@ async def stopped_since(studio: Studio) -> datetime | None:
         return None if row is None else row.spend_stopped_at
 
 
+async def stopped_why(studio: Studio) -> str | None:
+    async with studio.shop.db.read() as session:
+        row = await ledger.stopped(session)
+        return None if row is None else row.spend_stopped_why
+
+
 @dataclass(frozen=True)
 class Spent:
     """One line of the report."""

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from maquette import __version__
 from maquette.core import money
-from maquette.core.errors import ObjectNotFound
+from maquette.core.errors import InvalidInput, ObjectNotFound, OperationFailed
 from maquette.core.findings import Verdict
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
@@ -25,6 +26,7 @@ from maquette.db.engine import Database
 from maquette.db.tables import Asset, Attempt, Blob, File, Job, Project, Run
 from maquette.folders import RUNS
 from maquette.imaging.sheet import Cell, Row, Sheet, render
+from maquette.jobs.pixelwork import preview
 from maquette.jobs.workshop import Place
 from maquette.services import runlog, running
 from maquette.services.studio import Studio
@@ -237,6 +239,10 @@ def _next(run: Run, state: JobState, pictures: Sequence[AssetLine]) -> list[tupl
     return commands[:3]
 
 
+PREVIEW_PX = 560
+"""Twice a tile's side: crisp on the sheet, small in memory."""
+
+
 def sheet_path(run_id: str) -> str:
     return f"{RUNS}/{run_id}.contact-sheet.png"
 
@@ -254,7 +260,7 @@ async def with_sheet(studio: Studio, told: Summary) -> Summary:
             f"{len(rows)} scenes · {candidates} pictures · {money.show(told.spent)} · "
             f"{told.seconds:.1f} s"
         ),
-        footer=told.state,
+        footer=await _footer(studio, jobs),
         rows=tuple(rows),
     )
     data = await studio.shop.pool.run(render, sheet)
@@ -267,30 +273,50 @@ async def _row(studio: Studio, place: Place, job: Job) -> Row:
     spec = JobSpec.model_validate(job.spec)
     cells: list[Cell] = []
     if spec.source is not None:
-        cells.append(Cell("before", await _bytes(place, spec.source.digest)))
+        size = _size(spec.source.width_px, spec.source.height_px)
+        cells.append(Cell("before", await _preview(studio, place, spec.source.digest), size))
     async with studio.shop.db.read() as session:
         candidates = await runs.candidates_of(session, job.id)
-        made = {one.id: one for one, _ in await _assets_of(session, job.id)}
+        made = {one.id: (one, blob) for one, blob in await _assets_of(session, job.id)}
     for one in candidates:
         verdict = Verdict.model_validate(one.verdict or {})
         cells.append(
             Cell(
                 f"candidate {one.position + 1}" + (" · winner" if one.selected else ""),
-                await _bytes(place, made[one.asset_id].digest),
+                await _preview(studio, place, made[one.asset_id][0].digest),
                 note=verdict.summary(),
                 verdict="hard" if verdict.hard else "soft" if verdict.soft else "ok",
                 chosen=one.selected,
             )
         )
     judged = {one.asset_id for one in candidates}
-    cells += [await _post_cell(place, one) for one in made.values() if one.id not in judged]
+    cells += [
+        await _post_cell(studio, place, asset, blob)
+        for asset, blob in made.values()
+        if asset.id not in judged
+    ]
     return Row(spec.scene, spec.request.prompt, job.state, tuple(cells))
 
 
 _AFTER = {"background": "background removed", "upscale": "upscaled", "colour": "colour"}
 
 
-async def _post_cell(place: Place, asset: Asset) -> Cell:
+async def _footer(studio: Studio, jobs: Sequence[Job]) -> str:
+    """Mark proofs as what they are."""
+    made = f"Maquette {__version__}"
+    for job in jobs:
+        request = JobSpec.model_validate(job.spec).request
+        profiles = studio.shop.providers[request.provider].models()
+        if any(one.id == request.model and one.proof for one in profiles):
+            return f"Proofs: drafts by classical means, not the pictures of a model. {made}"
+    return made
+
+
+def _size(width_px: int, height_px: int) -> str:
+    return f"{width_px} x {height_px}"
+
+
+async def _post_cell(studio: Studio, place: Place, asset: Asset, blob: Blob) -> Cell:
     made = dict(asset.made_by)
     params = dict(made.get("params", {}))
     detail = {
@@ -300,10 +326,12 @@ async def _post_cell(place: Place, asset: Asset) -> Cell:
     }
     findings = [str(one.get("code")) for one in made.get("findings", [])]
     confidence = dict(made.get("report", {})).get("confidence")
-    note = ", ".join(findings) or ("" if confidence is None else f"confidence {confidence:.2f}")
+    note = ", ".join(findings) or _size(blob.width_px, blob.height_px)
+    if confidence is not None:
+        note += f" · confidence {confidence:.2f}"
     return Cell(
         _AFTER.get(asset.kind, asset.kind) + detail.get(asset.kind, ""),
-        await _bytes(place, asset.digest),
+        await _preview(studio, place, asset.digest),
         note=note,
         verdict="soft" if findings else "none",
     )
@@ -319,10 +347,12 @@ async def _assets_of(session: AsyncSession, job_id: str) -> Sequence[tuple[Asset
     return (await session.execute(query)).all()
 
 
-async def _bytes(place: Place, digest: str) -> bytes | None:
+async def _preview(studio: Studio, place: Place, digest: str) -> bytes | None:
+    """Shrink a picture for the sheet: a run of many large ones must not fill the memory."""
     try:
-        return await place.storage.read(object_key(Digest(digest)))
-    except ObjectNotFound:
+        data = await place.storage.read(object_key(Digest(digest)))
+        return await studio.shop.pool.run(preview, data, PREVIEW_PX)
+    except (ObjectNotFound, InvalidInput, OperationFailed):
         return None
 
 
@@ -333,6 +363,5 @@ async def copy_run(studio: Studio, run_id: str, other: Database) -> bool:
         log = await runlog.build(session, run)
         project = await session.get_one(Project, run.project_id)
     async with other.write() as session:
-        if await session.get(Project, project.id) is None:
-            await projects.adopt_row(session, project)
+        project = await projects.adopt_row(session, project)
     return await runlog.ingest(other, project, run.root, log)

@@ -57,9 +57,7 @@ class ProofProvider(Provider):
             seed = derived_seed(request.seed or 0, index)
             proofs.append(await self._make(request, seed, run))
             await run.progress((index + 1) / request.count)
-        effective = request.model_copy(
-            update={"size": (proofs[0].width_px, proofs[0].height_px), "seed": request.seed or 0}
-        )
+        effective = request.model_copy(update={"size": _size(request), "seed": request.seed or 0})
         return Generated(
             images=[Encoded(proof.data, "image/png") for proof in proofs],
             effective=effective,
@@ -89,3 +87,11 @@ class ProofProvider(Provider):
         return await run.compute(
             edit.edit, source, tuple(references), prompt=request.prompt, seed=seed, size=size
         )
+
+
+def _size(request: ImageRequest) -> tuple[int, int]:
+    """Return what `auto` and `source` come to."""
+    if isinstance(request.size, tuple):
+        return request.size
+    given = request.by_role("init")
+    return (given[0].width_px, given[0].height_px) if given else CARD_PX
