@@ -123,3 +123,50 @@ def test_a_threshold_out_of_range_is_refused(threshold: int) -> None:
 def test_what_is_no_picture_is_refused(pixels: NDArray[np.uint8]) -> None:
     with pytest.raises(UnsupportedImage, match="convert"):
         measure(pixels, chroma_threshold=0)
+
+
+LARGE = (1024, 768)
+
+
+def test_luma_of_a_large_picture_is_near_the_whole() -> None:
+    ramp = np.linspace(0, 120, LARGE[1], dtype=np.uint8)[:, None]
+    pixels = noise((*LARGE, 3)) // 2 + ramp
+    whole = plainly(pixels.reshape(-1, 3), 12)
+    measured = figures(measure(pixels, chroma_threshold=12))
+    for name, value in whole.items():
+        off = 4 if name.startswith("luma") else 1e-9
+        assert measured[name] == pytest.approx(value, abs=off), name
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_a_thin_line_on_a_large_blank_picture_is_seen(row: int) -> None:
+    """LAB-7: no picture is called blank because a sample missed what is on it."""
+    pixels = np.full((*LARGE, 3), 250, np.uint8)
+    pixels[400 + row] = 0
+    measured = measure(pixels, chroma_threshold=0)
+    assert (measured.luma_min, measured.luma_max) == (0, 250)
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_a_small_spread_of_a_large_picture_is_exact(row: int) -> None:
+    """LAB-7: near-uniform is judged by all pixels."""
+    pixels = np.full((*LARGE, 3), 100, np.uint8)
+    pixels[row::4] = 105
+    measured = figures(measure(pixels, chroma_threshold=0))
+    assert measured == pytest.approx(plainly(pixels.reshape(-1, 3), 0))
+
+
+def test_rows_that_repeat_with_the_sample_are_not_missed() -> None:
+    pixels = np.full((*LARGE, 3), 40, np.uint8)
+    pixels[1::4] = 200
+    measured = figures(measure(pixels, chroma_threshold=0))
+    assert measured == pytest.approx(plainly(pixels.reshape(-1, 3), 0))
+
+
+def test_a_large_picture_whose_sample_is_hidden_is_counted_whole() -> None:
+    pixels = noise((*LARGE, 4))
+    pixels[..., 3] = 0
+    pixels[2::4, :, 3] = 255
+    visible = pixels[pixels[..., 3] > 0][:, :3]
+    measured = figures(measure(pixels, chroma_threshold=40))
+    assert measured == pytest.approx(plainly(visible, 40))

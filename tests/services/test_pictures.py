@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
-from maquette.core.errors import BadParameter, FileMissing, NothingToDo, UnknownPlugin, UnsafePath
+from maquette.core.errors import (
+    BadParameter,
+    FileMissing,
+    NothingToDo,
+    OperationCrashed,
+    UnknownPlugin,
+    UnsafePath,
+)
 from maquette.core.findings import GuardRules
 from maquette.imaging import codec
+from maquette.jobs.pixelwork import OperationCall
+from maquette.jobs.workers import PixelPool
 from maquette.services import keeping, pictures
 from maquette.services.pictures import Choice, PostOrder
+from maquette.services.studio import Studio
 from tests.conftest import Opener
 from tests.services.conftest import Begin, made_in, noise, see
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 STEPS: dict[str, tuple[str, str, Mapping[str, Any]]] = {
     "upscale": ("upscaled", "upscale.resample", {"scale": 2.0}),
@@ -134,16 +148,55 @@ async def test_one_bad_picture_does_not_stop_the_others(
     ]
 
 
+class FlakyPool(PixelPool):
+    """A pool whose workers die of some operations."""
+
+    def __init__(self, pool: PixelPool, *deadly: str) -> None:
+        self._sound = pool
+        self._deadly = deadly
+
+    async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        if any(isinstance(one, OperationCall) and one.operation in self._deadly for one in args):
+            raise OperationCrashed("The worker process died.")
+        return await self._sound.run(work, *args, **kwargs)
+
+
+def flaky(studio: Studio, *deadly: str) -> Studio:
+    pool = FlakyPool(studio.shop.pool, *deadly)
+    return replace(studio, shop=replace(studio.shop, pool=pool))
+
+
+TWO = [Choice("background.classical", {}), Choice("upscale.resample", {"scale": 2.0})]
+
+
 async def test_the_next_backend_is_tried_when_one_fails(
     open_studio: Opener, root: Path, picture: Path
 ) -> None:
     """LAB-9: in order of preference, and the one that worked is named."""
-    bad = Choice("colour.lut", {"cube": "LUT_3D_SIZE 2\n" + "0 0 0\n" * 8, "strength": 0.5})
     async with open_studio() as studio:
-        first = await pictures.post(
-            studio, order(root, picture, choices=[bad, Choice("upscale.resample", {"scale": 2})])
-        )
-    assert first[0].operation == "colour.lut"
+        broken = flaky(studio, "background.classical")
+        made = await pictures.post(broken, order(root, picture, choices=TWO))
+    assert [(one.operation, one.error) for one in made] == [("upscale.resample", None)]
+
+
+async def test_the_first_backend_that_works_is_enough(
+    open_studio: Opener, root: Path, picture: Path
+) -> None:
+    """LAB-9."""
+    async with open_studio() as studio:
+        made = await pictures.post(studio, order(root, picture, choices=TWO))
+    assert [one.operation for one in made] == ["background.classical"]
+
+
+async def test_when_every_backend_fails_each_is_named(
+    open_studio: Opener, root: Path, picture: Path
+) -> None:
+    async with open_studio() as studio:
+        broken = flaky(studio, "background.classical", "upscale.resample")
+        made = await pictures.post(broken, order(root, picture, choices=TWO))
+    assert made[0].output is None
+    assert "background.classical: The worker" in str(made[0].error)
+    assert "upscale.resample: The worker" in str(made[0].error)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def _unexpected(severity: Severity) -> Finding:
 
 OUTPUT = Operation(
     id="guard.output",
-    version=1,
+    version=2,
     title="Output guard",
     params=OutputGuardParams,
     apply=judge,

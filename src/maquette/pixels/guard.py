@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,8 +18,9 @@ _Plane: TypeAlias = NDArray[np.uint8]
 _SKEW_BYTES = 8
 _STRIPE_PX = 128 * 1024  # a stripe and its planes stay in a second-level cache
 
-_SAMPLED_PX = 256 * 1024  # larger pictures are sampled
+_SAMPLED_PX = 512 * 1024  # luma of larger pictures is sampled
 _ROW_STEP = 4
+_ONE_THREAD_PX = 64 * 1024
 _FLAT_STD = 4
 
 
@@ -39,10 +41,10 @@ class Measurement:
     encoded values. Pixels of alpha 0 count nowhere but in `alpha`, since the colour under them is
     not seen; if all are, every other figure is 0.
 
-    Luma of more than 256 Kpx is sampled, every fourth row, unless its spread is so small that it
-    matters: a `luma_std` that is under 4 levels, sampled or not, is never reported of a sample. A
-    sample holding the share p of the pixels has at most 1/√p times their standard deviation, so
-    where that leaves any doubt, all rows are counted. Chroma and alpha are always exact.
+    All figures are exact but luma's of pictures over 512 Kpx: they are sampled, every fourth row,
+    unless the picture may be flat, its luma's standard deviation under 4 levels. A sample with the
+    share p of the pixels has at most 1/√p times their standard deviation; where that leaves a
+    doubt, every row is counted.
     """
 
     max_chroma: int
@@ -96,46 +98,107 @@ def measure(pixels: NDArray[np.uint8], *, chroma_threshold: int) -> Measurement:
             "convert them to grey, RGB or RGBA, 8 bits, and not empty."
         )
     height, width = pixels.shape[:2]
-    rows = min(height, max(1, _STRIPE_PX // width))
-    tally = _Tally(chroma_threshold, channels, (rows, width))
-    for top in range(0, height, rows):
-        tally.add(np.ascontiguousarray(pixels[top : top + rows]))
-    return tally.result(height * width, has_alpha=channels == 4)
+    rows = min(height, max(1, _STRIPE_PX // width // _ROW_STEP * _ROW_STEP))
+    stripes = [pixels[top : top + rows] for top in range(0, height, rows)]
+    scratch = _planes(channels + 1, rows, width)
+    luma = _LumaTally(_ROW_STEP if height * width > _SAMPLED_PX else 1)
+    tally = _Tally(chroma_threshold, scratch, luma)
+    for stripe in stripes:
+        tally.add(np.ascontiguousarray(stripe))
+    if luma.least_std(tally.visible) < _FLAT_STD:
+        luma = _count_all(stripes, scratch[0])
+    return tally.result(luma, height * width, has_alpha=channels == 4)
+
+
+def _planes(count: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Make planes once: fresh ones per stripe would take longer than the arithmetic."""
+    # The skew keeps OpenCV from splitting into equally aligned planes, which it writes past the
+    # cache.
+    skewed = np.empty((count, height * width + _SKEW_BYTES), np.uint8)
+    return skewed[:, : height * width].reshape(count, height, width)
+
+
+def _count_all(stripes: Sequence[_Plane], scratch: _Plane) -> _LumaTally:
+    luma = _LumaTally(1)
+    for stripe in stripes:
+        shown = None
+        if stripe.ndim == 3 and stripe.shape[2] == 4:
+            shown = np.asarray(cv2.inRange(stripe[..., 3], (1,), (255,)), np.uint8)
+        luma.add(np.ascontiguousarray(stripe), shown, scratch)
+    return luma
 
 
 def _to_luma(stripe: NDArray[np.uint8], luma: _Plane) -> None:
     code = cv2.COLOR_RGBA2GRAY if stripe.shape[2] == 4 else cv2.COLOR_RGB2GRAY
     # Over 64 Kpx OpenCV would wake a second thread, which takes longer than the work.
-    middle = len(stripe) // 2
-    for half in (slice(middle), slice(middle, None)):
-        if luma[half].size:
-            cv2.cvtColor(stripe[half], code, luma[half])
+    middle = len(stripe) // 2 if luma.size > _ONE_THREAD_PX else 0
+    for part in (slice(middle), slice(middle, None)):
+        if luma[part].size:
+            cv2.cvtColor(stripe[part], code, luma[part])
 
 
 def _total(plane: _Plane) -> int:
     return int(cv2.sumElems(plane)[0])
 
 
+class _LumaTally:
+    """Exact whole-number sums over every `step`-th row of the stripes so far."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.count = self.sum = self.squares = 0
+        self.min, self.max = 255, 0
+
+    def add(self, stripe: NDArray[np.uint8], shown: _Plane | None, scratch: _Plane) -> None:
+        """Count a stripe, grey or in colour; `shown` is 255 where its pixels are, else 0."""
+        stripe = stripe[:: self.step]
+        luma = stripe
+        if stripe.ndim == 3:
+            luma = scratch[: len(stripe)]
+            _to_luma(stripe, luma)
+        low, high, _, _ = cv2.minMaxLoc(luma)
+        if shown is None:
+            self.count += luma.size
+        else:
+            # Hidden pixels at 0 add nothing to a sum or the maximum; the minimum needs them at 255.
+            shown = shown[:: self.step]
+            self.count += cv2.countNonZero(shown)
+            low = cv2.minMaxLoc(cv2.bitwise_or(luma, cv2.bitwise_not(shown)))[0]
+            cv2.bitwise_and(luma, shown, luma)
+            high = cv2.minMaxLoc(luma)[1]
+        self.min = min(self.min, int(low))
+        self.max = max(self.max, int(high))
+        self.sum += _total(luma)
+        # Some builds square a root; rounding makes the whole number whole again.
+        self.squares += round(cv2.norm(luma, cv2.NORM_L2SQR))
+
+    @property
+    def std(self) -> float:
+        count = max(1, self.count)
+        return math.sqrt(count * self.squares - self.sum**2) / count
+
+    def least_std(self, population: int) -> float:
+        """Return what the standard deviation of all `population` pixels cannot be under."""
+        if self.count == population:
+            return math.inf
+        return math.sqrt(self.count / population) * self.std
+
+
 class _Tally:
     """Exact whole-number sums over the stripes so far."""
 
-    def __init__(self, chroma_threshold: int, channels: int, stripe_shape: tuple[int, int]) -> None:
+    def __init__(self, chroma_threshold: int, planes: NDArray[np.uint8], luma: _LumaTally) -> None:
         self.threshold = chroma_threshold
-        # Fresh planes per stripe would take longer than the arithmetic. The skew keeps OpenCV from
-        # splitting into equally aligned planes, which it writes past the cache.
-        area = stripe_shape[0] * stripe_shape[1]
-        skewed = np.empty((channels + 1, area + _SKEW_BYTES), np.uint8)
-        self.planes = skewed[:, :area].reshape(channels + 1, *stripe_shape)
+        self.planes = planes
+        self.luma = luma
         self.visible = 0
         self.chroma_max = self.chroma_sum = self.over = self.excess_sum = 0
-        self.luma_min, self.luma_max = 255, 0
-        self.luma_sum = self.luma_squares = 0
         self.alpha_min, self.alpha_max, self.alpha_sum = 255, 0, 0
 
     def add(self, stripe: NDArray[np.uint8]) -> None:
         if stripe.ndim == 2:
             self.visible += stripe.size
-            self._add_luma(stripe)
+            self.luma.add(stripe, None, stripe)
             return
         red, green, blue, chroma, *alpha = self.planes[:, : len(stripe)]
         cv2.split(stripe, [red, green, blue, *alpha])
@@ -144,15 +207,14 @@ class _Tally:
         cv2.min(red, green, red)
         cv2.min(red, blue, red)
         cv2.subtract(chroma, red, chroma)
-        luma = green
-        _to_luma(stripe, luma)
-        hidden = bool(alpha) and self._add_alpha(alpha[0])
-        if hidden:
-            self._hide(alpha[0], chroma, luma)
-        else:
-            self.visible += luma.size
+        shown = None
+        if alpha and self._add_alpha(alpha[0]):
+            shown = alpha[0]
+            cv2.threshold(shown, 0, 255, cv2.THRESH_BINARY, shown)
+            cv2.bitwise_and(chroma, shown, chroma)
+        self.visible += chroma.size if shown is None else cv2.countNonZero(shown)
         self._add_chroma(chroma, scratch=red)
-        self._add_luma(luma, low_known=hidden)
+        self.luma.add(stripe, shown, scratch=green)
 
     def _add_alpha(self, alpha: _Plane) -> bool:
         """Return whether the colour of some pixel is hidden."""
@@ -161,17 +223,6 @@ class _Tally:
         self.alpha_max = max(self.alpha_max, int(high))
         self.alpha_sum += _total(alpha)
         return low == 0
-
-    def _hide(self, alpha: _Plane, chroma: _Plane, luma: _Plane) -> None:
-        """Set hidden pixels to 0, which adds nothing to a sum or a maximum."""
-        cv2.threshold(alpha, 0, 255, cv2.THRESH_BINARY, alpha)
-        self.visible += cv2.countNonZero(alpha)
-        cv2.bitwise_and(chroma, alpha, chroma)
-        cv2.bitwise_and(luma, alpha, luma)
-        # For the minimum they must be 255.
-        cv2.bitwise_not(alpha, alpha)
-        cv2.bitwise_or(luma, alpha, alpha)
-        self.luma_min = min(self.luma_min, int(cv2.minMaxLoc(alpha)[0]))
 
     def _add_chroma(self, chroma: _Plane, scratch: _Plane) -> None:
         high = int(cv2.minMaxLoc(chroma)[1])
@@ -183,27 +234,17 @@ class _Tally:
             self.over += over
             self.excess_sum += _total(scratch) - over * self.threshold
 
-    def _add_luma(self, luma: _Plane, *, low_known: bool = False) -> None:
-        low, high, _, _ = cv2.minMaxLoc(luma)
-        if not low_known:
-            self.luma_min = min(self.luma_min, int(low))
-        self.luma_max = max(self.luma_max, int(high))
-        self.luma_sum += _total(luma)
-        # Some builds square a root; rounding makes the whole number whole again.
-        self.luma_squares += round(cv2.norm(luma, cv2.NORM_L2SQR))
-
-    def result(self, total: int, *, has_alpha: bool) -> Measurement:
+    def result(self, luma: _LumaTally, total: int, *, has_alpha: bool) -> Measurement:
         count = max(1, self.visible)
-        spread = count * self.luma_squares - self.luma_sum**2
         return Measurement(
             max_chroma=self.chroma_max,
             mean_chroma=self.chroma_sum / count,
             over_threshold=self.over / count,
             mean_chroma_excess=self.excess_sum / count,
-            luma_mean=self.luma_sum / count,
-            luma_std=math.sqrt(spread) / count,
-            luma_min=self.luma_min if self.visible else 0,
-            luma_max=self.luma_max,
+            luma_mean=luma.sum / max(1, luma.count),
+            luma_std=luma.std,
+            luma_min=luma.min if self.visible else 0,
+            luma_max=luma.max,
             alpha=AlphaRange(self.alpha_min, self.alpha_max, self.alpha_sum / total)
             if has_alpha
             else None,

@@ -127,6 +127,9 @@ async def _keep(
     )
     async with studio.shop.db.write() as session:
         asset_id = await assets.add(session, project.id, new, now)
+        before = await assets.file_at(session, project.id, relative)
+        if placed.replaced is not None and before is not None:
+            await assets.show_at(session, project.id, placed.replaced, before.asset_id, now)
         await assets.show_at(session, project.id, relative, asset_id, now)
     return Made(
         str(given.path),
