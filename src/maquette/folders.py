@@ -66,10 +66,9 @@ class Folders:
             make_folder(self.root)
             for name in SHOWN:
                 make_folder(self.inside(f"{name}/x").parent)
-            make_folder(self.inside(f"{PRIVATE}/x").parent)
-            if self.scratch.is_dir():
-                for rest in self.scratch.glob("*.tmp"):
-                    rest.unlink(missing_ok=True)
+            make_folder(self.inside(f"{PRIVATE}/tmp/x").parent)
+            for rest in self.scratch.glob("*.tmp"):
+                rest.unlink(missing_ok=True)
 
     def inside(self, relative: str) -> Path:
         """Return the path of a name below the root, or raise `UnsafePath`.
@@ -107,13 +106,17 @@ class Folders:
             if target.is_file() and not target.is_symlink() and _same(source, target):
                 return Placed(relative)
             replaced = None
-            if archive_replaced and (target.exists() or target.is_symlink()):
-                replaced = self._archive(target, at)
             make_folder(target.parent)
             make_folder(self.scratch)
             temporary = self.scratch / f"{uuid4().hex}.tmp"
-            self._materialise(source, temporary)
-            temporary.replace(target)
+            try:
+                self._materialise(source, temporary)
+                if archive_replaced and (target.exists() or target.is_symlink()):
+                    replaced = self._archive(target, at)
+                temporary.replace(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
             sync_folder(target.parent)
         return Placed(relative, replaced)
 

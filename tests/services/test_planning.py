@@ -221,9 +221,7 @@ async def test_a_manifest_that_is_not_there_is_said(planned: Any, tmp_path: Path
         await planned(manifest=tmp_path / "gone.json")
 
 
-async def test_style_references_are_in_every_request(
-    planned: Any, scenes: Path, picture: Path
-) -> None:
+async def test_style_references_are_in_every_request(planned: Any, picture: Path) -> None:
     """LAB-2."""
     plan = await planned(style_refs=(picture,))
     for job in plan.jobs:

@@ -181,8 +181,11 @@ async def test_a_caps_day_is_the_installations(
     day: str,
 ) -> None:
     """WEB-9: the date in the installation's timezone, whatever this machine's is."""
-    moment = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
-    monkeypatch.setattr(Clock, "now", lambda _clock: moment)
+
+    def held_still(_clock: Clock) -> datetime:
+        return datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
+
+    monkeypatch.setattr(Clock, "now", held_still)
     monkeypatch.setenv("MAQUETTE_TIMEZONE", zone)
     async with open_studio() as studio:
         await begin(studio)

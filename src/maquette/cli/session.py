@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +36,9 @@ def on_interrupt(first: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
     def interrupted() -> None:
         if pressed:
+            if sys.stderr.isatty():
+                sys.stderr.write("\x1b[?25h")  # the progress bar hid the cursor
+                sys.stderr.flush()
             os._exit(130)
         pressed.append(loop.create_task(first()))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from maquette import __version__
 from maquette.core import money
@@ -21,7 +22,7 @@ from maquette.core.pipeline import JobSpec
 from maquette.core.requests import Digest
 from maquette.core.states import JobState
 from maquette.core.storage import object_key
-from maquette.db import assets, projects, runs
+from maquette.db import projects, runs
 from maquette.db.engine import Database
 from maquette.db.tables import Asset, Attempt, Blob, File, Job, Project, Run
 from maquette.folders import RUNS
@@ -183,23 +184,36 @@ async def _job_line(session: AsyncSession, job: Job) -> JobLine:
         for one in candidates
         if one.verdict is not None
     )
-    final: str | None = None
-    if job.final_asset_id is not None:
-        final = next(iter(await assets.files_of(session, job.final_asset_id)), None)
+    final = await _final_path(session, job)
     problem = job.error_message
     if problem is None and job.state == JobState.FAILED_OUTPUT_GUARD:
         problem = "no picture passed the output guard; they are in archive/bad/."
     return JobLine(job.scene, job.state, winner, guard or "-", final, problem)
 
 
+async def _final_path(session: AsyncSession, job: Job) -> str | None:
+    """Return the name that the job gave its last picture."""
+    published = await runs.step(session, job.id, "publish")
+    if published is None or published.result is None:
+        return None
+    files: list[dict[str, str]] = published.result["files"]
+    return next((one["path"] for one in files if one["asset"] == job.final_asset_id), None)
+
+
 async def _asset_lines(session: AsyncSession, jobs: Sequence[Job]) -> list[AssetLine]:
     scenes = {job.id: job.scene for job in jobs}
+    # The same bytes made again keep their name, so a file may show them for an older asset too.
+    same = aliased(Asset)
+    path_of = (
+        select(func.min(File.path))
+        .join(same, same.id == File.asset_id)
+        .where(same.project_id == Asset.project_id, same.digest == Asset.digest)
+        .scalar_subquery()
+    )
     query = (
-        select(Asset, Blob, func.min(File.path))
+        select(Asset, Blob, path_of)
         .join(Blob, (Blob.project_id == Asset.project_id) & (Blob.digest == Asset.digest))
-        .outerjoin(File, File.asset_id == Asset.id)
         .where(Asset.job_id.in_(scenes))
-        .group_by(Asset.id, Blob.project_id, Blob.digest)
         .order_by(Asset.job_id, Asset.created_at, Asset.id)
     )
     return [
