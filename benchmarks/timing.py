@@ -7,6 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+OK, MISSED = "ok  ", "MISS"
+
 
 @dataclass(frozen=True)
 class Bound:
@@ -25,13 +29,11 @@ class Bound:
 
     def __str__(self) -> str:
         limit = f"<= {self.at_most:g}" if self.at_most is not None else f">= {self.at_least:g}"
-        mark = "ok  " if self.holds else "MISS"
+        mark = OK if self.holds else MISSED
         return f"{mark} {self.what}: {self.measured:.3g} (bound {limit})"
 
 
-def interleaved(
-    cases: Mapping[str, Callable[[], object]], *, repeats: int = 7
-) -> dict[str, float]:
+def interleaved(cases: Mapping[str, Callable[[], object]], *, repeats: int = 7) -> dict[str, float]:
     """Return the least wall time in seconds of each case, measured in turns after a warm-up."""
     best = dict.fromkeys(cases, float("inf"))
     for run in cases.values():
@@ -44,11 +46,16 @@ def interleaved(
     return best
 
 
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value that the given share of all does not exceed."""
+    return float(np.quantile(values, share, method="inverted_cdf"))
+
+
 def report(title: str, times: Mapping[str, float], bounds: Sequence[Bound]) -> None:
     """Print the table and leave with status 1 when a bound is missed."""
     print(f"## {title}")
     for name, seconds in times.items():
-        print(f"   {name:<36s} {seconds * 1000:10.2f} ms")
+        print(f"   {name:<42s} {seconds * 1000:10.2f} ms")
     for bound in bounds:
         print(f"   {bound}")
     if not all(bound.holds for bound in bounds):

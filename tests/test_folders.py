@@ -66,9 +66,12 @@ def test_prepare_makes_the_folders_of_a_project(root: Path) -> None:
 def test_prepare_clears_what_a_crash_left_and_nothing_else(place: Folders) -> None:
     put(place, b"picture")
     (place.scratch / "half.tmp").write_bytes(b"half")
+    os.utime(place.scratch / "half.tmp", (0, 0))
+    (place.scratch / "another-process.tmp").write_bytes(b"in use")
     (place.scratch / "other").write_bytes(b"not ours")
     place.prepare()
-    assert [path.name for path in place.scratch.iterdir()] == ["other"]
+    left = {path.name for path in place.scratch.iterdir()}
+    assert left == {"other", "another-process.tmp"}
     assert place.inside(NAME).read_bytes() == b"picture"
 
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,9 @@ BAD = "archive/bad"
 REPLACED = "archive/replaced"
 SHOWN = (OUTPUTS, UPSCALED, COLOUR_CORRECTED, BACKGROUND_REMOVED, RUNS, BAD, REPLACED)
 PRIVATE = ".maquette"
+
+LEFTOVER_S = 3600
+"""A temporary file this old is what a crash left, not what another process is writing."""
 
 Show = Literal["auto", "link", "copy"]
 """`auto`: a reflink where the file system has one, else a read-only hard link, else a copy."""
@@ -64,11 +68,12 @@ class Folders:
         """Make the folders; clear what a crash left half-written."""
         with explained(self.root):
             make_folder(self.root)
-            for name in SHOWN:
-                make_folder(self.inside(f"{name}/x").parent)
-            make_folder(self.inside(f"{PRIVATE}/tmp/x").parent)
+            for name in (*SHOWN, PRIVATE, f"{PRIVATE}/{self.scratch.name}"):
+                # As the parent of a name: the folder itself must not be a link either.
+                make_folder(self.inside(f"{name}/-").parent)
             for rest in self.scratch.glob("*.tmp"):
-                rest.unlink(missing_ok=True)
+                if time.time() - rest.stat().st_mtime > LEFTOVER_S:  # else it may be in use
+                    rest.unlink(missing_ok=True)
 
     def inside(self, relative: str) -> Path:
         """Return the path of a name below the root, or raise `UnsafePath`.

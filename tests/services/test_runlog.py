@@ -29,7 +29,7 @@ JUDGED = [Act(), Act("lose"), Act(blank=True)]
 
 def errors_of(document: Any) -> list[ValidationError]:
     validator = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
-    return list(validator.iter_errors(document))
+    return list(validator.iter_errors(document))  # pyright: ignore[reportUnknownMemberType]
 
 
 async def logged(studio: Studio, run_id: str) -> Path:

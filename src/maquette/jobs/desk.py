@@ -33,6 +33,8 @@ class Desk:
     shop: Workshop
     engine: Engine
     finish: Finish
+    problems: dict[str, MaquetteError] = field(default_factory=dict[str, MaquetteError])
+    """Runs that are done but could not be closed; the next desk tries again."""
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     _benches: dict[str, Bench] = field(default_factory=dict[str, Bench])
     _handed_back: set[str] = field(default_factory=set[str])
@@ -78,7 +80,8 @@ class Desk:
             if begin and job.id not in self._tasks and job.id not in gone:
                 await self._begin(job)
         for run in complete:
-            await self._close_run(run.id)
+            if run.id not in self.problems:
+                await self._try_to_close(run.id)
 
     async def _begin(self, job: Job) -> None:
         ticket = f"{job.id}.{job.round}"
@@ -165,6 +168,14 @@ class Desk:
             run = await session.get_one(Run, job.run_id)
             job.state = JobState.QUEUED.value
             self._record(session, run, job, "job_handed_back", now_state=job.state)
+
+    async def _try_to_close(self, run_id: str) -> None:
+        """Let one run whose log cannot be written stop nobody else's."""
+        try:
+            await self._close_run(run_id)
+        except MaquetteError as error:
+            self.problems[run_id] = error
+            log.warning("run %s could not be closed: %s", run_id, error)
 
     async def _close_run(self, run_id: str) -> None:
         """Write the run's log first: a crash in between only writes it again."""

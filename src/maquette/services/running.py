@@ -199,11 +199,14 @@ async def see_through(
 
 
 async def _work(studio: Studio, run_id: str, leaving: asyncio.Event) -> None:
+    desk = Desk(studio.shop, studio.new_engine(), lambda ended: runlog.write(studio, ended))
+
     async def done() -> bool:
+        if run_id in desk.problems:
+            raise desk.problems[run_id]
         async with studio.shop.db.read() as session:
             return JobState((await runs.by_id(session, run_id)).state).final
 
-    desk = Desk(studio.shop, studio.new_engine(), lambda ended: runlog.write(studio, ended))
     await desk.work_until(done, leaving)
 
 
