@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from maquette.core.clock import Clock
 from maquette.core.errors import BadParameter, CapabilityMissing, Conflict
@@ -17,6 +17,7 @@ from maquette.core.operation import Operation
 from maquette.core.provider import Provider
 from maquette.core.registry import Registry
 from maquette.core.storage import Storage
+from maquette.core.wire import WireRules
 from maquette.db import migrate
 from maquette.db.engine import Database
 from maquette.disk import explained
@@ -51,7 +52,7 @@ async def open_studio(
     """Open an installation, creating its database on first use; close it again."""
     await asyncio.to_thread(prepare_database, settings)
     kinds, operations, storages = registries(settings)
-    ready = Registry("provider", {name: kinds[name]() for name in kinds})
+    ready = Registry("provider", {name: build(settings, kinds[name]) for name in kinds})
     ready.add(providers or {})
     db = Database(settings.url)
     pool = PixelPool(
@@ -81,6 +82,25 @@ async def open_studio(
             await ready[name].aclose()
         await pool.close()
         await db.close()
+
+
+def build(settings: Settings, kind: type[Provider]) -> Provider:
+    """Make a provider from its section of the settings."""
+    net = settings.net
+    rules = WireRules(
+        paid_calls=net.paid_calls,
+        private_hosts=net.private_hosts,
+        connect_timeout_s=net.connect_timeout_s,
+        longest_wait_s=net.longest_wait_s,
+        most_bytes=net.most_mb * 1024 * 1024,
+    )
+    try:
+        config = kind.config.model_validate(settings.providers.get(kind.id, {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "__".join(str(part) for part in ("PROVIDERS", kind.id, *first["loc"])).upper()
+        raise BadParameter(f"The setting MAQUETTE_{name} is wrong: {first['msg']}.") from None
+    return kind.build(config, rules)
 
 
 def prepare_database(settings: Settings) -> None:

@@ -36,6 +36,18 @@ class RetrySettings(BaseModel, frozen=True, extra="forbid"):
     longest_wait_s: float = Field(default=60.0, ge=0)
 
 
+class NetSettings(BaseModel, frozen=True, extra="forbid"):
+    """Outbound calls."""
+
+    paid_calls: bool = True
+    """Off: nothing but this machine is ever called."""
+    private_hosts: frozenset[str] = frozenset()
+    """Hosts in private address ranges that may be called."""
+    connect_timeout_s: float = Field(default=10.0, gt=0)
+    longest_wait_s: float = Field(default=600.0, ge=360)
+    most_mb: int = Field(default=256, ge=1)
+
+
 class Settings(BaseSettings):
     """What can be set for an installation."""
 
@@ -59,6 +71,9 @@ class Settings(BaseSettings):
     plugins: str | None = None
     """Only these plugins are loaded, comma separated; unset: all."""
     workers: WorkerSettings = WorkerSettings()
+    net: NetSettings = NetSettings()
+    providers: dict[str, dict[str, Any]] = {}
+    """Sections by provider id; each provider checks its own."""
     retries: RetrySettings = RetrySettings()
 
     @field_validator("timezone")
@@ -81,7 +96,7 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - their signature
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         home = Path(str(_home(init_settings, env_settings, dotenv_settings)))
         toml = TomlConfigSettingsSource(settings_cls, toml_file=home / "settings.toml")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from maquette.cli.exits import Exit
 from maquette.cli.screen import print_json, say, table
 
 if TYPE_CHECKING:
+    from maquette.core.provider import Provider
     from maquette.services.health import Check
 
 tools = typer.Typer(
@@ -56,18 +57,21 @@ def _plugin_lines() -> list[Check]:
     from maquette import bootstrap, settings  # noqa: PLC0415 - as above
     from maquette.services import health  # noqa: PLC0415 - as above
 
-    providers, operations, storages = bootstrap.registries(settings.load())
+    found = settings.load()
+    providers, operations, storages = bootstrap.registries(found)
     return [
-        *health.plugin_lines("provider", providers, _provider_words),
+        *health.plugin_lines(
+            "provider", providers, lambda kind: _provider_words(bootstrap.build(found, kind))
+        ),
         *health.plugin_lines("operation", operations, health.operation_words),
         *health.plugin_lines("storage", storages, lambda kind: (kind.__doc__ or "").split("\n")[0]),
     ]
 
 
-def _provider_words(kind: Any) -> str:
+def _provider_words(provider: Provider) -> str:
     return "; ".join(
         f"{model.id}: {', '.join(sorted(model.modes))}{'' if model.paid else ', free'}"
-        for model in kind().models()
+        for model in provider.models()
     )
 
 

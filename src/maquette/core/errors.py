@@ -12,7 +12,8 @@ MaquetteError
 ├── SpendRefused          money says no; nothing was sent
 │   └── NotConfirmed · BudgetExceeded · SpendStopped · PriceUnknown
 ├── ProviderError         the other side failed
-│   └── ProviderRefused · RateLimited · ProviderUnavailable · BadProviderReply · OutcomeUnknown
+│   └── ProviderRefused · RateLimited · ProviderUnavailable · ConnectionRefused ·
+│       BadProviderReply · OutcomeUnknown
 ├── OperationFailed       the pixels could not be computed
 │   └── OperationCrashed · OperationTimedOut · StepCrashed
 ├── Cancelled             a person stopped it
@@ -230,6 +231,12 @@ class ProviderUnavailable(ProviderError):
 
     code = "provider-unavailable"
     retry = Retry.LATER
+
+
+class ConnectionRefused(ProviderError):
+    """The address is not allowed or not known; nothing was sent."""
+
+    code = "connection-refused"
 
 
 class BadProviderReply(ProviderError):

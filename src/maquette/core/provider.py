@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
 from maquette.core.errors import BadProviderReply, OutcomeUnknown
 from maquette.core.money import Usd
 from maquette.core.requests import Digest, Encoded, Generated, ImageRequest, ModelProfile
+from maquette.core.wire import WireRules
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,6 +68,12 @@ class Provider(ABC):
 
     id: ClassVar[str]
     config: ClassVar[type[BaseModel]]
+    """Its section of the settings, `MAQUETTE_PROVIDERS__<ID>__…`."""
+
+    @classmethod
+    def build(cls, config: Any, rules: WireRules) -> Provider:
+        """Make the process's instance from a checked `config`; one without needs takes none."""
+        return cls()
 
     @abstractmethod
     def models(self) -> Sequence[ModelProfile]:

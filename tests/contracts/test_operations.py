@@ -1,0 +1,81 @@
+"""The built-in operations, against the contract that plugins inherit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from maquette.core.operation import Operation
+from maquette.core.registry import Registry
+from maquette.ops.background import CLASSICAL
+from maquette.ops.colour import LUT, LutParams
+from maquette.ops.guard import OUTPUT
+from maquette.ops.upscale import RESAMPLE, ResampleParams
+from maquette.testing.contracts import OperationContract
+
+
+class TestBackground(OperationContract):
+    """LAB-9: the embedded background removal."""
+
+    @pytest.fixture
+    def operation(self) -> Operation[Any]:
+        return CLASSICAL
+
+    @pytest.fixture
+    def neutral(self) -> BaseModel | None:
+        return None
+
+
+class TestUpscale(OperationContract):
+    """LAB-10: the embedded upscaler."""
+
+    @pytest.fixture
+    def operation(self) -> Operation[Any]:
+        return RESAMPLE
+
+    @pytest.fixture
+    def neutral(self) -> BaseModel | None:
+        return ResampleParams(scale=1, sharpen=0)
+
+
+class TestUpscaleByABrokenNumber(TestUpscale):
+    """LAB-10: a scale that is no whole number."""
+
+    @pytest.fixture
+    def params(self, operation: Operation[Any]) -> BaseModel:
+        return ResampleParams(scale=1.7)
+
+
+class TestColour(OperationContract):
+    """LAB-11: 3D LUTs."""
+
+    @pytest.fixture
+    def operation(self) -> Operation[Any]:
+        return LUT
+
+    @pytest.fixture
+    def neutral(self) -> BaseModel | None:
+        return LutParams(strength=0)
+
+
+class TestGuard(OperationContract):
+    """LAB-7: it looks and changes nothing."""
+
+    @pytest.fixture
+    def operation(self) -> Operation[Any]:
+        return OUTPUT
+
+    @pytest.fixture
+    def neutral(self) -> BaseModel | None:
+        return None
+
+
+def test_every_operation_is_under_contract() -> None:
+    registry: Registry[Operation[Any]] = Registry("operation")
+    registry.discover("maquette.operations")
+    assert {registry[name].id for name in registry} == {
+        one.id for one in (CLASSICAL, RESAMPLE, LUT, OUTPUT)
+    }
+    assert all(registry[name].id == name for name in registry)

@@ -1,0 +1,81 @@
+"""Outbound calls: who may be called, how much may come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from maquette import net
+from maquette.core.errors import BadProviderReply, ConnectionRefused
+from maquette.core.wire import WireRules
+
+CLOSED = WireRules(paid_calls=False)
+
+
+@asynccontextmanager
+async def answering(reply: bytes) -> AsyncGenerator[str]:
+    """Answer every request on loopback with the same bytes."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+
+
+def response(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
+    head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{headers}connection: close\r\n\r\n"
+    return head.encode() + body
+
+
+async def test_loopback_is_always_reached() -> None:
+    async with answering(response(b"hello")) as url, net.client(CLOSED) as client:
+        assert (await client.get(url)).content == b"hello"
+
+
+@pytest.mark.parametrize("host", ["1.1.1.1", "2606:4700:4700::1111"])
+async def test_the_switch_keeps_everything_else_away(host: str) -> None:
+    """LAB-14: tests can never pay."""
+    with pytest.raises(ConnectionRefused, match="switched off"):
+        await net.check_host(CLOSED, host)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7", "192.168.1.2", "169.254.169.254", "fd00::1"])
+async def test_private_addresses_need_permission(host: str) -> None:
+    with pytest.raises(ConnectionRefused, match="PRIVATE_HOSTS"):
+        await net.check_host(WireRules(), host)
+    await net.check_host(WireRules(private_hosts=frozenset({host})), host)
+
+
+async def test_an_unknown_host_is_explained() -> None:
+    with pytest.raises(ConnectionRefused, match="cannot be found"):
+        await net.check_host(WireRules(), "no-such-host.invalid")
+
+
+async def test_redirects_are_not_followed() -> None:
+    away = response(b"", "302 Found", "location: http://127.0.0.1:9/\r\n")
+    async with answering(away) as url, net.client(CLOSED) as client:
+        assert (await client.get(url)).status_code == 302
+
+
+async def test_a_reply_over_the_limit_is_not_read() -> None:
+    rules = WireRules(most_bytes=10)
+    async with answering(response(b"x" * 11)) as url, net.client(rules) as client:
+        with pytest.raises(BadProviderReply, match="larger than"):
+            await client.get(url)
+
+
+async def test_a_reply_that_does_not_say_its_size_is_stopped() -> None:
+    endless = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b"x" * 100_000
+    rules = WireRules(most_bytes=1000)
+    async with answering(endless) as url, net.client(rules) as client:
+        with pytest.raises(BadProviderReply, match="larger than"):
+            await client.get(url)
