@@ -26,7 +26,7 @@ from maquette.jobs.engine import Engine
 from maquette.jobs.workers import PixelPool
 from maquette.jobs.workshop import Retries, Workshop
 from maquette.services.studio import Studio
-from maquette.settings import Settings
+from maquette.settings import Settings, secret
 
 
 def registries(
@@ -70,7 +70,7 @@ async def open_studio(
         pool=pool,
         open_storage=store,
         open_folders=lambda root: Folders(root, settings.show_files),
-        secret=_no_secret,
+        secret=_secret,
         rescue=settings.home / "rescued",
         retries=Retries(**settings.retries.model_dump()),
         parallel_jobs=settings.parallel_jobs,
@@ -127,8 +127,13 @@ def _engine(settings: Settings) -> Engine:
     return DbosEngine(settings.url, settings.home / "engine.db")
 
 
-def _no_secret(_project_id: str, name: str) -> SecretStr:
-    raise CapabilityMissing(f"No key {name!r} is configured for this project.")
+def _secret(_project_id: str, name: str) -> SecretStr:
+    found = secret(name)
+    if found is None:
+        raise CapabilityMissing(
+            f"The key {name} is not set, so nothing was sent. Put it into the environment or .env."
+        )
+    return found
 
 
 def open_other_database(path: Path) -> Database:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from dotenv import dotenv_values
 from platformdirs import user_data_path
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -119,6 +121,12 @@ def load(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = PREFIX + "__".join(str(part) for part in first["loc"]).upper()
         raise BadParameter(f"The setting {name} is wrong: {first['msg']}.") from None
+
+
+def secret(name: str) -> SecretStr | None:
+    """Return a key from the environment, else from `.env`; never logged, never shown."""
+    value = os.environ.get(name) or dotenv_values(".env").get(name)
+    return SecretStr(value) if value else None
 
 
 def origins(settings: Settings) -> dict[str, str]:

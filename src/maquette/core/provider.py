@@ -83,6 +83,9 @@ class Provider(ABC):
         """Say what has to be configured first; None: ready."""
         return None
 
+    def check(self, request: ImageRequest) -> None:
+        """Raise `CapabilityMissing` for what the model cannot do; nothing has been sent yet."""
+
     @abstractmethod
     def estimate(self, request: ImageRequest) -> Usd:
         """Give an upper bound, purely; raise `PriceUnknown` rather than guess."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Annotated, Literal, NewType
 
 from pydantic import BaseModel, Field
@@ -98,6 +99,10 @@ class ModelProfile:
     paid: bool = True
     proof: bool = False
     """Its pictures are marked as proofs: it is not a model."""
+    shutdown: date | None = None
+    """From that day on it is refused; before, a plan warns."""
+    successor: str | None = None
+    """What to use instead."""
 
 
 @dataclass(frozen=True)

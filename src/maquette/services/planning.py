@@ -73,6 +73,7 @@ async def plan(studio: Studio, order: RunOrder, root: Path) -> Plan:
         job = _job(name, order, override, profile, provider.id, base_seed, loaded[path])
         job = _with_references(job, tuple(loaded[ref] for ref in refs), profile)
         _check_post(studio, job.spec.post)
+        provider.check(job.spec.request)
         jobs.append(_priced(job, provider))
     return Plan(order, root, profile, provider.id, tuple(jobs), _notes(studio, jobs, profile))
 
