@@ -53,8 +53,8 @@ from maquette.testing.scripted import Books, ScriptedProvider
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_JOBS = 120
-_CLICKS = 120
+_JOBS = 100
+_CLICKS = 100
 _WARM_UP = 8
 _DEADLINE_S = 120
 _WHOLE = PostChain(background=BackgroundStep(), upscale=UpscaleStep(), colour=ColourStep())
