@@ -32,7 +32,10 @@ from maquette.settings import Settings, secret
 def registries(
     settings: Settings,
 ) -> tuple[Registry[type[Provider]], Registry[Operation[Any]], Registry[type[Storage]]]:
-    """Discover what plugins offer; nothing is imported before it is asked for."""
+    """Discover what plugins offer; nothing is imported before it is asked for.
+
+    `MAQUETTE_PLUGINS` limits the providers: operations and storages cost nothing unasked.
+    """
     only = (
         None if settings.plugins is None else {one.strip() for one in settings.plugins.split(",")}
     )
@@ -52,7 +55,9 @@ async def open_studio(
     """Open an installation, creating its database on first use; close it again."""
     await asyncio.to_thread(prepare_database, settings)
     kinds, operations, storages = registries(settings)
-    ready = Registry("provider", {name: build(settings, kinds[name]) for name in kinds})
+    loaded = {name: kind for name in list(kinds) if (kind := kinds.get(name)) is not None}
+    ready = Registry("provider", {name: build(settings, kind) for name, kind in loaded.items()})
+    ready.broken.update(kinds.broken)
     ready.add(providers or {})
     db = Database(settings.url)
     pool = PixelPool(

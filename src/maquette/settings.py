@@ -81,8 +81,13 @@ class Settings(BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
-        if value is not None:
-            ZoneInfo(value)
+        try:
+            if value is not None:
+                ZoneInfo(value)
+        except (KeyError, ValueError):
+            raise ValueError(
+                f"no timezone is called {value!r}; write one like Europe/Madrid"
+            ) from None
         return value
 
     @property

@@ -10,7 +10,7 @@ from maquette.core.states import AttemptState
 from maquette.db import ledger
 from maquette.db.engine import Database
 from maquette.db.ledger import Scope
-from maquette.db.tables import Attempt, HoldBudget
+from maquette.db.tables import Attempt
 from tests.db.rows import NOW, attempt, job, project, run
 
 TODAY = Scope("p", "r", "2026-03-01")
@@ -214,8 +214,21 @@ async def test_a_reopened_job_counts_on_the_new_day(db: Database) -> None:
     await held(db, 30, "j", TOMORROW)
     assert await counted(db, "day", "2026-03-01") == (0, 0)
     assert await counted(db, "day", "2026-03-02") == (30, 0)
-    async with db.read() as session:
-        assert await session.get(HoldBudget, ("j", 1)) is not None
+
+
+async def test_an_attempt_keeps_its_day_when_its_job_is_reopened(db: Database) -> None:
+    """A call that was left without an answer settles where it was held, days later."""
+    await held(db, 70, "j", TODAY)
+    made = await reserved(db, 40)
+    await sent(db, made)
+    async with db.write() as session:
+        await ledger.close_hold(session, "j")
+    await held(db, 30, "j", TOMORROW)
+    async with db.write() as session:
+        await ledger.settle(session, made, 35, NOW.replace(day=2))
+    assert await counted(db, "day", "2026-03-01") == (0, 35)
+    assert await counted(db, "day", "2026-03-02") == (30, 0)
+    assert await counted(db) == (30, 35)
 
 
 async def test_free_work_needs_no_hold(db: Database) -> None:

@@ -160,14 +160,18 @@ class LedgerMachine(RuleBasedStateMachine):
         holds = (
             select(func.coalesce(func.sum(Hold.remaining_nano), 0))
             .join(HoldBudget, HoldBudget.job_id == Hold.job_id)
-            .where(Hold.is_open, HoldBudget.budget_id == Budget.id)
+            .where(Hold.is_open, HoldBudget.day == Hold.day, HoldBudget.budget_id == Budget.id)
             .correlate(Budget)
             .scalar_subquery()
         )
         taken = (
             select(func.coalesce(func.sum(Attempt.reserved_nano), 0))
             .join(HoldBudget, HoldBudget.job_id == Attempt.job_id)
-            .where(Attempt.state.in_(COUNTED), HoldBudget.budget_id == Budget.id)
+            .where(
+                Attempt.state.in_(COUNTED),
+                HoldBudget.day == Attempt.day,
+                HoldBudget.budget_id == Budget.id,
+            )
             .correlate(Budget)
             .scalar_subquery()
         )

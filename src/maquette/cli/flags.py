@@ -82,14 +82,21 @@ BgRemove = Annotated[
     typer.Option("--post-bg-remove/--no-post-bg-remove", help="Remove the background."),
 ]
 BgBackends = Annotated[
-    str,
-    typer.Option("--bg-remove-backends", metavar="A,B,…", help="Tried in this order."),
+    str | None,
+    typer.Option(
+        "--bg-remove-backends",
+        metavar="A,B,…",
+        help="Tried in this order; default: the first that is ready.",
+    ),
 ]
 Upscale = Annotated[
     bool | None, typer.Option("--post-upscale/--no-post-upscale", help="Enlarge the winner.")
 ]
 UpscaleBackend = Annotated[
-    str, typer.Option("--upscale-backend", metavar="NAME", help="What enlarges.")
+    str | None,
+    typer.Option(
+        "--upscale-backend", metavar="NAME", help="What enlarges; default: the first that is ready."
+    ),
 ]
 UpscaleScale = Annotated[
     float, typer.Option("--upscale-scale", metavar="1..8", help="By how much.")
@@ -180,9 +187,9 @@ class PlanFlags:
     max_chroma_delta: MaxChroma = None
     fail_on_chroma_exceed: FailChroma = None
     post_bg_remove: BgRemove = None
-    bg_remove_backends: BgBackends = "classical"
+    bg_remove_backends: BgBackends = None
     post_upscale: Upscale = None
-    upscale_backend: UpscaleBackend = "resample"
+    upscale_backend: UpscaleBackend = None
     upscale_scale: UpscaleScale = 2.0
     post_color: Colour = None
     post_color_profile: ColourProfile = "cinematic_warm"

@@ -65,7 +65,7 @@ def post_chain(
     background: bool,
     backends: tuple[str, ...],
     upscale: bool,
-    upscale_backend: str,
+    upscale_backend: str | None,
     upscale_scale: float,
     colour: bool,
     colour_profile: str,
@@ -73,7 +73,7 @@ def post_chain(
     return PostChain(
         background=BackgroundStep(backends=backends) if background else None,
         upscale=(
-            UpscaleStep(backend=upscale_backend, scale=check_scale(upscale_scale))
+            UpscaleStep(backend=upscale_backend or "", scale=check_scale(upscale_scale))
             if upscale
             else None
         ),

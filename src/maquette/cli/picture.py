@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +15,7 @@ from maquette.cli.screen import note, print_json, say, table
 from maquette.cli.session import with_studio
 
 if TYPE_CHECKING:
+    from maquette.core.pipeline import BackgroundStep, ColourStep, UpscaleStep
     from maquette.services.pictures import Audit, Made
     from maquette.services.studio import Studio
 
@@ -49,15 +49,16 @@ def upscale(
     project_root: a.ProjectRoot = None,
     input: a.Input = None,  # noqa: A002 - the flag's name
     output: Output = None,
-    upscale_backend: f.UpscaleBackend = "resample",
+    upscale_backend: f.UpscaleBackend = None,
     upscale_scale: f.UpscaleScale = 2.0,
     archive_replaced: a.ArchiveReplaced = True,
     json: a.Json = False,
 ) -> None:
     """Enlarge pictures into upscaled/."""
     from maquette.cli.order import check_scale  # noqa: PLC0415 - `--help` need not wait for it
+    from maquette.core.pipeline import UpscaleStep  # noqa: PLC0415 - as above
 
-    step = [(f"upscale.{upscale_backend}", {"scale": check_scale(upscale_scale)})]
+    step = UpscaleStep(backend=upscale_backend or "", scale=check_scale(upscale_scale))
     folder = ("upscaled", output)
     _post(project, project_root, input, folder, step, archive=archive_replaced, json=json)
 
@@ -68,15 +69,16 @@ def bgremove(
     project_root: a.ProjectRoot = None,
     input: a.Input = None,  # noqa: A002 - the flag's name
     output: Output = None,
-    bg_remove_backends: f.BgBackends = "classical",
+    bg_remove_backends: f.BgBackends = None,
     archive_replaced: a.ArchiveReplaced = True,
     json: a.Json = False,
 ) -> None:
     """Remove backgrounds into background_removed/."""
-    backends = a.listed(bg_remove_backends) or ("classical",)
-    steps: list[tuple[str, dict[str, Any]]] = [(f"background.{one}", {}) for one in backends]
+    from maquette.core.pipeline import BackgroundStep  # noqa: PLC0415 - as above
+
+    step = BackgroundStep(backends=a.listed(bg_remove_backends))
     folder = ("background_removed", output)
-    _post(project, project_root, input, folder, steps, archive=archive_replaced, json=json)
+    _post(project, project_root, input, folder, step, archive=archive_replaced, json=json)
 
 
 def color(
@@ -93,7 +95,7 @@ def color(
     """Grade colours into color_corrected/."""
     from maquette.cli.order import colour_step  # noqa: PLC0415 - as above
 
-    step = [("colour.lut", colour_step(profile, strength).model_dump())]
+    step = colour_step(profile, strength)
     folder = ("color_corrected", output)
     _post(project, project_root, input, folder, step, archive=archive_replaced, json=json)
 
@@ -103,7 +105,7 @@ def _post(
     project_root: Path | None,
     given: Path | None,
     folder: tuple[str, Path | None],
-    steps: Sequence[tuple[str, Mapping[str, Any]]],
+    step: BackgroundStep | UpscaleStep | ColourStep,
     *,
     archive: bool,
     json: bool,
@@ -117,7 +119,7 @@ def _post(
             root=root,
             input=given or root / "outputs",
             output=_below(studio, root, *folder),
-            choices=[pictures.Choice(operation, params) for operation, params in steps],
+            step=step,
             archive_replaced=archive,
         )
         return await pictures.post(studio, order)
@@ -148,9 +150,8 @@ def _below(studio: Studio, root: Path, default: str, output: Path | None) -> str
     if output is None:
         return default
     folders = studio.shop.place(root).folders
-    relative = folders.relative(
-        output if output.is_absolute() or output.exists() else root / output
-    )
+    absolute = output.absolute()
+    relative = folders.relative(absolute if folders.relative(absolute) else root / output)
     if relative is None:
         raise UnsafePath(
             f"--output {str(output)!r} is outside the project's root {str(root)!r}; nothing is "

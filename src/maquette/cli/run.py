@@ -127,7 +127,7 @@ def _order(flags: PlanFlags) -> RunOrder:
     if any(switch is not None for switch in switches):
         post = o.post_chain(
             background=bool(switches[0]),
-            backends=a.listed(flags.bg_remove_backends) or ("classical",),
+            backends=a.listed(flags.bg_remove_backends),
             upscale=bool(switches[1]),
             upscale_backend=flags.upscale_backend,
             upscale_scale=flags.upscale_scale,
@@ -333,13 +333,16 @@ def cancel(run: RunId) -> None:
     """Ask a run to end; calls that were paid are waited for and kept."""
 
     async def work(studio: Studio) -> str:
+        from maquette.core.states import JobState  # noqa: PLC0415 - as above
         from maquette.services import running, viewing  # noqa: PLC0415 - as above
 
         found = await viewing.summary(studio, run)
         await running.cancel(studio, found.run)
-        return found.run
+        if JobState(found.state).final:
+            return f"Run {found.run} has ended already: {found.state}."
+        return f"Run {found.run} will stop at the next step."
 
-    say(f"Run {with_studio(work)} will stop at the next step.")
+    say(with_studio(work))
 
 
 def list_runs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,12 +35,26 @@ def config(*, json: a.Json = False) -> None:
     found = settings.load()
     origins = settings.origins(found)
     values = found.model_dump(mode="json")
+    values["providers"] = _masked(values["providers"])
     rows = [(f"{settings.PREFIX}{name}".upper(), values[name], origins[name]) for name in origins]
     if json:
         print_json({name: {"value": value, "origin": origin} for name, value, origin in rows})
         return
     table("Settings", ("setting", "value", "origin"), rows)
     say(f"  Files: {found.home / 'settings.toml'}, .env; the environment wins.")
+
+
+def _masked(section: dict[str, Any]) -> dict[str, Any]:
+    """Hide what may be a secret: a provider's section is not ours to know."""
+    shown: dict[str, Any] = {}
+    for name, value in section.items():
+        if isinstance(value, dict):
+            shown[name] = _masked(value)  # pyright: ignore[reportUnknownArgumentType] - JSON
+        elif any(word in name.lower() for word in ("key", "token", "secret", "password")):
+            shown[name] = "**********"
+        else:
+            shown[name] = value
+    return shown
 
 
 def plugins(*, json: a.Json = False) -> None:

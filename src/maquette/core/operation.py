@@ -68,6 +68,8 @@ class Operation(Generic[P]):
     """How much larger the result is; the runner tiles and crops by it."""
     gives_alpha: bool = False
     deterministic: bool = True
+    preference: int = 100
+    """Where nobody chose a backend, the ready one with the least is taken."""
     missing: Callable[[], str | None] = lambda: None
     """Say what has to be installed or configured first; None: ready."""
     check: Callable[[P], None] | None = None

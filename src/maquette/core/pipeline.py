@@ -16,13 +16,15 @@ Count = Annotated[int, Field(ge=1, le=1000)]
 class BackgroundStep(BaseModel, frozen=True, extra="forbid"):
     """Remove the background with the first backend that succeeds."""
 
-    backends: tuple[str, ...] = ("classical",)
+    backends: tuple[str, ...] = ()
+    """Empty in an order: the plan takes the first that is installed or configured."""
 
 
 class UpscaleStep(BaseModel, frozen=True, extra="forbid"):
     """Enlarge."""
 
-    backend: str = "resample"
+    backend: str = ""
+    """Empty in an order: the plan takes the first that is installed or configured."""
     scale: float = Field(default=2.0, ge=1.0, le=8.0)
 
 

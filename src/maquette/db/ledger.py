@@ -117,7 +117,6 @@ async def place_hold(session: AsyncSession, job_id: str, amount_nano: int, scope
 async def _open_hold(
     session: AsyncSession, job_id: str, amount_nano: int, day: str, budget_ids: Sequence[int]
 ) -> None:
-    await session.execute(delete(HoldBudget).where(HoldBudget.job_id == job_id))
     reopened = await _count(
         session,
         update(Hold)
@@ -127,8 +126,8 @@ async def _open_hold(
     if not reopened:
         session.add(Hold(job_id=job_id, remaining_nano=amount_nano, is_open=True, day=day))
         await session.flush()
-    session.add_all(HoldBudget(job_id=job_id, budget_id=budget_id) for budget_id in budget_ids)
-    await session.flush()
+    links = [{"job_id": job_id, "day": day, "budget_id": one} for one in budget_ids]
+    await insert_missing(session, HoldBudget, links)
 
 
 async def reserve(session: AsyncSession, attempt: Attempt) -> None:
@@ -150,6 +149,8 @@ async def reserve(session: AsyncSession, attempt: Attempt) -> None:
                 f"The job's reservation has less than {price} left, so the call was not made. "
                 "The price rose after planning: plan the run again."
             )
+        hold = await session.get_one(Hold, attempt.job_id, populate_existing=True)
+        attempt.day = hold.day
     session.add(attempt)
     await session.flush()
 
@@ -176,7 +177,7 @@ async def note_ticket(session: AsyncSession, attempt_id: str, ticket: str, endpo
 async def settle(session: AsyncSession, attempt: Attempt, actual_nano: int, at: datetime) -> None:
     """Turn what was reserved into what was really charged."""
     await _finish(session, attempt, AttemptState.SETTLED, at, settled_nano=actual_nano)
-    await _shift(session, attempt.job_id, held=-attempt.reserved_nano, settled=actual_nano)
+    await _shift(session, attempt, held=-attempt.reserved_nano, settled=actual_nano)
 
 
 async def release(
@@ -195,11 +196,11 @@ async def release(
     returned = await _count(
         session,
         update(Hold)
-        .where(Hold.job_id == attempt.job_id, Hold.is_open)
+        .where(Hold.job_id == attempt.job_id, Hold.is_open, Hold.day == attempt.day)
         .values(remaining_nano=Hold.remaining_nano + attempt.reserved_nano),
     )
     if not returned:
-        await _shift(session, attempt.job_id, held=-attempt.reserved_nano)
+        await _shift(session, attempt, held=-attempt.reserved_nano)
 
 
 async def mark_unknown(session: AsyncSession, attempt: Attempt, at: datetime, message: str) -> None:
@@ -219,7 +220,7 @@ async def write_off(
 ) -> None:
     """Record a person's decision that an unknown call was charged."""
     await _finish(session, attempt, AttemptState.WRITTEN_OFF, at, settled_nano=charged_nano)
-    await _shift(session, attempt.job_id, held=-attempt.reserved_nano, settled=charged_nano)
+    await _shift(session, attempt, held=-attempt.reserved_nano, settled=charged_nano)
 
 
 async def close_hold(session: AsyncSession, job_id: str) -> None:
@@ -227,7 +228,7 @@ async def close_hold(session: AsyncSession, job_id: str) -> None:
     hold = await session.get(Hold, job_id, with_for_update=True)
     if hold is None or not hold.is_open:
         return
-    await _shift(session, job_id, held=-hold.remaining_nano)
+    await _shift(session, hold, held=-hold.remaining_nano)
     await session.execute(
         update(Hold).where(Hold.job_id == job_id).values(remaining_nano=0, is_open=False)
     )
@@ -249,10 +250,14 @@ async def _finish(
         raise Conflict(f"Attempt {attempt.id} was already decided; nothing was changed.")
 
 
-async def _shift(session: AsyncSession, job_id: str, *, held: int, settled: int = 0) -> None:
+async def _shift(
+    session: AsyncSession, money_of: Hold | Attempt, *, held: int, settled: int = 0
+) -> None:
     if not (held or settled):
         return
-    mine = select(HoldBudget.budget_id).where(HoldBudget.job_id == job_id)
+    mine = select(HoldBudget.budget_id).where(
+        HoldBudget.job_id == money_of.job_id, HoldBudget.day == money_of.day
+    )
     locked = select(Budget.id).where(Budget.id.in_(mine)).order_by(Budget.id).with_for_update()
     ids = list((await session.execute(locked)).scalars())
     await session.execute(

@@ -234,6 +234,8 @@ class Attempt(Base):
     endpoint: Mapped[str] = mapped_column(String(64))
     model: Mapped[str] = mapped_column(String(120))
     paid: Mapped[bool]
+    day: Mapped[str] = mapped_column(String(10), default="")
+    """The day of the hold it was reserved from; its money counts there to the end."""
     request: Mapped[dict[str, Any]]
     effective: Mapped[dict[str, Any] | None]
     ticket: Mapped[str | None] = mapped_column(Text)
@@ -290,11 +292,12 @@ class Hold(Base):
 
 
 class HoldBudget(Base):
-    """Which counters a hold, and all its attempts, count in."""
+    """Which counters a job's hold of one day, and the attempts made from it, count in."""
 
     __tablename__ = "hold_budgets"
 
     job_id: Mapped[str] = mapped_column(ForeignKey("holds.job_id"), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
     budget_id: Mapped[int] = mapped_column(ForeignKey("budgets.id"), primary_key=True)
 
 

@@ -35,7 +35,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class _Choice:
+class Choice:
     """One backend of a step, ready to be tried."""
 
     operation: str
@@ -48,31 +48,27 @@ async def run(bench: Bench, winner: str) -> list[Link]:
         _, blob = await assets.get(session, winner)
     chain = [Link(winner, None, _expected(blob, alpha=None))]
     post = bench.spec.post
-    if post.background is not None:
-        choices = background_choices(post.background)
-        chain.append(await _do(bench, "post.background", choices, chain[-1], BACKGROUND_REMOVED))
-    if post.upscale is not None:
-        choices = [upscale_choice(post.upscale)]
-        chain.append(await _do(bench, "post.upscale", choices, chain[-1], UPSCALED))
-    if post.colour is not None:
-        choices = [colour_choice(post.colour)]
-        chain.append(await _do(bench, "post.colour", choices, chain[-1], COLOUR_CORRECTED))
+    for name, step, folder in (
+        ("background", post.background, BACKGROUND_REMOVED),
+        ("upscale", post.upscale, UPSCALED),
+        ("colour", post.colour, COLOUR_CORRECTED),
+    ):
+        if step is not None:
+            link = await _do(bench, f"post.{name}", choices_of(step), chain[-1], folder)
+            chain.append(link)
     return chain
 
 
-def background_choices(step: BackgroundStep) -> list[_Choice]:
-    return [_Choice(f"background.{backend}", {}) for backend in step.backends]
+def choices_of(step: BackgroundStep | UpscaleStep | ColourStep) -> list[Choice]:
+    """Return the operations to try for a step, in order."""
+    if isinstance(step, BackgroundStep):
+        return [Choice(f"background.{backend}", {}) for backend in step.backends]
+    if isinstance(step, UpscaleStep):
+        return [Choice(f"upscale.{step.backend}", {"scale": step.scale})]
+    return [Choice("colour.lut", step.model_dump())]
 
 
-def upscale_choice(step: UpscaleStep) -> _Choice:
-    return _Choice(f"upscale.{step.backend}", {"scale": step.scale})
-
-
-def colour_choice(step: ColourStep) -> _Choice:
-    return _Choice("colour.lut", step.model_dump())
-
-
-async def _do(bench: Bench, name: str, choices: list[_Choice], before: Link, folder: str) -> Link:
+async def _do(bench: Bench, name: str, choices: list[Choice], before: Link, folder: str) -> Link:
     async with bench.shop.db.read() as session:
         source, blob = await assets.get(session, before.asset_id)
 
@@ -97,7 +93,7 @@ async def _do(bench: Bench, name: str, choices: list[_Choice], before: Link, fol
     return Link(result["asset"], folder, expected)
 
 
-async def _apply(bench: Bench, choice: _Choice, source: Asset, failures: list[str]) -> Outcome:
+async def _apply(bench: Bench, choice: Choice, source: Asset, failures: list[str]) -> Outcome:
     operation = bench.shop.operations[choice.operation]
     seed = bench.spec.request.seed or 0
     key = cache_key(operation, choice.params, source.digest, seed)
@@ -159,7 +155,7 @@ async def _known(
 
 
 async def _compute(
-    bench: Bench, choice: _Choice, source: Asset, seed: int
+    bench: Bench, choice: Choice, source: Asset, seed: int
 ) -> tuple[assets.NewBlob, dict[str, Any]]:
     data = await bench.place.storage.read(object_key(Digest(source.digest)))
     call = OperationCall(choice.operation, choice.params, {"image": data}, seed)

@@ -66,6 +66,7 @@ CLASSICAL = Operation(
         "He, Sun, Tang: Guided image filtering (2013), doi:10.1109/TPAMI.2012.213",
     ),
     needs=Needs(alpha="drop"),
+    preference=900,
     gives_alpha=True,
     warm=segment.warm,
 )

@@ -44,4 +44,5 @@ RESAMPLE = Operation(
     sources=("Duchon: Lanczos filtering in one and two dimensions (1979)",),
     needs=Needs(alpha="keep"),
     scale=lambda params: params.scale,
+    preference=900,
 )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from maquette.core.errors import MaquetteError, ObjectNotFound, ProjectBusy
+from maquette.core.errors import FileMissing, MaquetteError, ObjectNotFound, ProjectBusy
 from maquette.core.requests import Digest, digest_of
 from maquette.core.states import AttemptState
 from maquette.core.storage import Key, object_key
@@ -165,6 +165,8 @@ def _pictures_below(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         if folder.is_file():
             found.append(folder)
+        elif not folder.exists():
+            raise FileMissing(f"There is no file or folder {str(folder)!r}; check the path.")
         elif folder.is_dir():
             found += [
                 path

@@ -6,28 +6,20 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from maquette.core.errors import BadParameter, InvalidInput, MaquetteError, OperationFailed
 from maquette.core.findings import Finding, GuardRules, Verdict
+from maquette.core.pipeline import BackgroundStep, ColourStep, UpscaleStep
 from maquette.core.requests import Digest, digest_of
 from maquette.core.storage import object_key
 from maquette.db import assets
 from maquette.db.tables import Project
 from maquette.jobs.pixelwork import OperationCall, OperationReply, perform
+from maquette.jobs.post import Choice, choices_of
 from maquette.jobs.workshop import Place
-from maquette.services import projects
+from maquette.services import chain, projects
 from maquette.services.inputs import GivenPicture, clean_name, find_pictures, load
-from maquette.services.planning import check_operation
 from maquette.services.studio import Studio
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One backend to try, with its parameters."""
-
-    operation: str
-    params: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,39 +44,43 @@ class PostOrder:
     input: Path
     output: str
     """A folder below the root."""
-    choices: Sequence[Choice]
+    step: BackgroundStep | UpscaleStep | ColourStep
     archive_replaced: bool = True
     seed: int = 0
 
 
 async def post(studio: Studio, order: PostOrder) -> list[Made]:
     """Apply one step to every picture; one that fails does not stop the others."""
-    for choice in order.choices:
-        check_operation(studio, choice.operation, choice.params)
+    choices = choices_of(chain.resolved_step(studio, order.step))
     place = studio.shop.place(order.root)
     await asyncio.to_thread(place.folders.prepare)
     place.folders.inside(f"{order.output}/x")
     paths = find_pictures(order.input)
     project = await projects.find_or_make(studio, order.project)
-    return [await _one(studio, order, place, project, path) for path in paths]
+    return [await _one(studio, order, choices, place, project, path) for path in paths]
 
 
 async def _one(
-    studio: Studio, order: PostOrder, place: Place, project: Project, path: Path
+    studio: Studio,
+    order: PostOrder,
+    choices: Sequence[Choice],
+    place: Place,
+    project: Project,
+    path: Path,
 ) -> Made:
     try:
         given = await load(studio.shop.pool, path, "input picture")
-        choice, reply = await _first_that_works(studio, order, given)
+        choice, reply = await _first_that_works(studio, order, choices, given)
         return await _keep(studio, order, place, project, given, choice, reply)
     except MaquetteError as error:
         return Made(str(path), None, None, error=str(error))
 
 
 async def _first_that_works(
-    studio: Studio, order: PostOrder, given: GivenPicture
+    studio: Studio, order: PostOrder, choices: Sequence[Choice], given: GivenPicture
 ) -> tuple[Choice, OperationReply]:
     failures: list[str] = []
-    for choice in order.choices:
+    for choice in choices:
         call = OperationCall(choice.operation, choice.params, {"image": given.data}, order.seed)
         try:
             return choice, await studio.shop.pool.run(perform, call)

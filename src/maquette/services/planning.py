@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from maquette.core import money
 from maquette.core.errors import BadParameter, CapabilityMissing
 from maquette.core.money import Usd
-from maquette.core.pipeline import JobSpec, Manifest, PostChain, RunOrder, SceneOverride
+from maquette.core.pipeline import JobSpec, Manifest, RunOrder, SceneOverride
 from maquette.core.provider import Provider
 from maquette.core.requests import ImageRequest, ModelProfile
-from maquette.services import inputs, manifest
+from maquette.services import chain, inputs, manifest
 from maquette.services.inputs import GivenPicture
 from maquette.services.studio import Studio
 
@@ -56,7 +56,7 @@ async def plan(studio: Studio, order: RunOrder, root: Path) -> Plan:
     provider, profile = choose_model(studio, order.provider, order.model)
     sheet = Manifest() if order.manifest is None else manifest.read(order.manifest)
     order = _merged(order, sheet)
-    _check_post(studio, order.post)
+    order = order.model_copy(update={"post": chain.resolved(studio, order.post)})
     extra = [scene.input for scene in sheet.scenes.values() if scene.input is not None]
     named = inputs.scene_names(inputs.find_scenes(root, order.input, order.scene_refs, extra))
     overrides = _by_scene(sheet, named)
@@ -70,9 +70,11 @@ async def plan(studio: Studio, order: RunOrder, root: Path) -> Plan:
         for picture, what in [(path, "scene"), *((ref, "style reference") for ref in refs)]:
             if picture not in loaded:
                 loaded[picture] = await inputs.load(studio.shop.pool, picture, what)
+        if override.post is not None:
+            post = chain.resolved(studio, override.post)
+            override = override.model_copy(update={"post": post})
         job = _job(name, order, override, profile, provider.id, base_seed, loaded[path])
         job = _with_references(job, tuple(loaded[ref] for ref in refs), profile)
-        _check_post(studio, job.spec.post)
         provider.check(job.spec.request)
         jobs.append(_priced(job, provider))
     return Plan(order, root, profile, provider.id, tuple(jobs), _notes(studio, jobs, profile))
@@ -254,30 +256,6 @@ def _require(able: bool, profile: ModelProfile, what: str, way_out: str) -> None
         )
 
 
-def _check_post(studio: Studio, post: PostChain) -> None:
-    """Find every operation of the chain now, and say what is missing before any work."""
-    wanted: list[tuple[str, dict[str, object]]] = []
-    if post.background is not None:
-        wanted += [(f"background.{backend}", {}) for backend in post.background.backends]
-    if post.upscale is not None:
-        wanted.append((f"upscale.{post.upscale.backend}", {"scale": post.upscale.scale}))
-    if post.colour is not None:
-        wanted.append(("colour.lut", post.colour.model_dump()))
-    for operation_id, params in wanted:
-        check_operation(studio, operation_id, params)
-
-
-def check_operation(studio: Studio, operation_id: str, params: Mapping[str, object]) -> None:
-    """Raise what is wrong with an operation's name, state or parameters."""
-    operation = studio.shop.operations[operation_id]
-    missing = operation.missing()
-    if missing is not None:
-        raise CapabilityMissing(f"{operation_id!r} is not ready: {missing}")
-    operation.params.model_validate(dict(params))
-    if operation.check is not None:
-        operation.check(operation.params.model_validate(dict(params)))
-
-
 def _priced(job: PlannedJob, provider: Provider) -> PlannedJob:
     total = sum(
         (
@@ -290,17 +268,11 @@ def _priced(job: PlannedJob, provider: Provider) -> PlannedJob:
 
 
 def _notes(studio: Studio, jobs: list[PlannedJob], profile: ModelProfile) -> tuple[str, ...]:
-    notes: list[str] = []
+    told = chain.notes(studio, [job.spec.post for job in jobs])
     if profile.proof:
-        notes.append("proof makes drafts by classical means; it is not a model, and costs nothing.")
-    posts = [job.spec.post for job in jobs]
-    backgrounds = {post.background.backends for post in posts if post.background is not None}
-    for backends in sorted(backgrounds):
-        notes.append(f"background removal: {' then '.join(backends)}.")
-        if "classical" in backends:
-            notes.append("classical background removal is a draft and reports its confidence.")
-        notes.append("refine pass left out: no paid edit provider is configured.")
-    upscalers = {post.upscale.backend for post in posts if post.upscale is not None}
-    titles = {name: studio.shop.operations[f"upscale.{name}"].title for name in upscalers}
-    notes += [f"upscale: {name} ({title})." for name, title in sorted(titles.items())]
-    return tuple(notes)
+        told.insert(0, f"{profile.id} makes drafts by classical means; it is not a model.")
+    if profile.shutdown is not None:
+        told.append(
+            f"{profile.id} ends on {profile.shutdown:%Y-%m-%d}; use {profile.successor} from then."
+        )
+    return tuple(told)

@@ -242,7 +242,7 @@ def _next(run: Run, state: JobState, pictures: Sequence[AssetLine]) -> list[tupl
     commands: list[tuple[str, str]] = []
     if state is JobState.OUTCOME_UNKNOWN:
         commands.append(("maquette spend unknown", "calls that may have been charged: decide"))
-    if state is not JobState.SUCCEEDED:
+    if state not in {JobState.SUCCEEDED, JobState.FAILED_OUTPUT_GUARD}:
         commands.append((f"maquette resume {short}", "go on where it stopped"))
     if pictures:
         commands.append((f"maquette show {pictures[-1].id[:8]}", "where that picture came from"))

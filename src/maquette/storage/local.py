@@ -23,7 +23,7 @@ class LocalStorage(Storage):
         path = self._path(key)
 
         def write() -> None:
-            if not (path.is_file() and path.stat().st_size == len(data)):
+            if not path.is_file():
                 write_durably(path, data, scratch=self._root / "tmp", mode=0o444)
 
         await asyncio.to_thread(write)

@@ -85,7 +85,7 @@ class ProofProvider(Provider):
             return await run.compute(edit.inpaint, source, mask, prompt=request.prompt, seed=seed)
         references = [(await run.read(given.digest)).data for given in request.by_role("reference")]
         return await run.compute(
-            edit.edit, source, tuple(references), prompt=request.prompt, seed=seed, size=size
+            edit.edit, source, tuple(references), prompt=_words(request), seed=seed, size=size
         )
 
 
@@ -95,3 +95,9 @@ def _size(request: ImageRequest) -> tuple[int, int]:
         return request.size
     given = request.by_role("init")
     return (given[0].width_px, given[0].height_px) if given else CARD_PX
+
+
+def _words(request: ImageRequest) -> str:
+    """Say the negative prompt as the negations that the vocabulary knows."""
+    unwanted = (part.strip() for part in request.negative_prompt.split(","))
+    return ", ".join([request.prompt, *(f"no {part}" for part in unwanted if part)])

@@ -174,6 +174,7 @@ def upgrade() -> None:
         sa.Column("endpoint", sa.String(length=64), nullable=False),
         sa.Column("model", sa.String(length=120), nullable=False),
         sa.Column("paid", sa.Boolean(), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
         sa.Column(
             "request", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
         ),
@@ -278,6 +279,7 @@ def upgrade() -> None:
     op.create_table(
         "hold_budgets",
         sa.Column("job_id", sa.String(length=48), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
         sa.Column(
             "budget_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -285,7 +287,7 @@ def upgrade() -> None:
             ["budget_id"], ["budgets.id"], name=op.f("fk_hold_budgets_budget_id")
         ),
         sa.ForeignKeyConstraint(["job_id"], ["holds.job_id"], name=op.f("fk_hold_budgets_job_id")),
-        sa.PrimaryKeyConstraint("job_id", "budget_id", name=op.f("pk_hold_budgets")),
+        sa.PrimaryKeyConstraint("job_id", "day", "budget_id", name=op.f("pk_hold_budgets")),
     )
     op.create_table(
         "run_job_candidates",
