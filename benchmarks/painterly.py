@@ -1,4 +1,7 @@
-"""The painter against the same strokes drawn with `cv2.polylines`."""
+"""The painter against the same strokes drawn with `cv2.polylines`.
+
+Run: python -m benchmarks.painterly
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,10 @@
 
 What does a job cost besides its provider and its pixels: rows, synced files, events, the durable
 engine? And how long after a click does the first step run at an idle desk? The provider answers at
-once and for free, pictures are tiny, pixels are computed in this process.
+once and for free, pictures are tiny, pixels are computed in this process. Jobs are worked one after
+the other; a job lasts from being taken up to the commit of its end, and begins with what submitting
+it takes the engine. A click lasts from the call that submits a planned run to the commit of the
+event that its first step has started.
 
 Run: python -m benchmarks.pipeline
 """

@@ -19,9 +19,7 @@ Opener = Callable[..., AbstractAsyncContextManager[Studio]]
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_machine(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAQUETTE_HOME", str(tmp_path / "home"))
 

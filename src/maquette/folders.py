@@ -36,6 +36,14 @@ Show = Literal["auto", "link", "copy"]
 """`auto`: a reflink where the file system has one, else a read-only hard link, else a copy."""
 
 
+def log_path(run_id: str) -> str:
+    return f"{RUNS}/{run_id}.json"
+
+
+def sheet_path(run_id: str) -> str:
+    return f"{RUNS}/{run_id}.contact-sheet.png"
+
+
 @dataclass(frozen=True)
 class Placed:
     """Where a picture is shown, and where the file went that had the name before."""

@@ -9,7 +9,7 @@ import pytest
 from maquette.core.errors import NotResumable
 from maquette.core.pipeline import PostChain, UpscaleStep
 from maquette.core.states import AttemptState, JobState
-from maquette.services import running
+from maquette.services import replaying, running
 from maquette.services.studio import Studio
 from maquette.testing.scripted import Act, Books
 from tests.conftest import Opener
@@ -87,9 +87,9 @@ async def test_a_replay_gives_the_same_bytes(
     async with open_studio() as studio:
         first = await see(studio, await begin(studio, candidates=2, post=post))
         allowed = running.Spending(confirmed=True)
-        second = await see(studio, await running.replay(studio, first.run, allowed))
+        second = await see(studio, await replaying.replay(studio, first.run, allowed))
         assert second.state is JobState.SUCCEEDED
-        assert await running.differences(studio, second.run) == []
+        assert await replaying.differences(studio, second.run) == []
     assert books.paid_calls == 4
 
 

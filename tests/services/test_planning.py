@@ -142,7 +142,7 @@ async def test_a_manifest_overrides_per_scene(planned: Any, manifest: Any) -> No
     )
     assert dunes.candidates == 3
     assert dunes.guard == GuardRules(enforce_grayscale=True)
-    assert dunes.post == PostChain(upscale=UpscaleStep(scale=4))
+    assert dunes.post == PostChain(upscale=UpscaleStep(backend="resample", scale=4))
     assert (coast.request.prompt, coast.request.size, coast.candidates) == ("a test", "source", 1)
     assert coast.post == PostChain()
 

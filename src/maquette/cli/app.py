@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from maquette import __version__
-from maquette.cli import database, keep, picture, project, run, setup, spend
+from maquette.cli import database, keep, look, picture, project, run, setup, spend
 
 app = typer.Typer(
     name="maquette",
@@ -38,6 +38,7 @@ def root(
 
 
 run.register(app)
+look.register(app)
 picture.register(app)
 keep.register(app)
 setup.register(app)

@@ -90,3 +90,4 @@ MaxSpend = Annotated[
     str | None,
     typer.Option("--max-spend", metavar="USD", help="The most this run may cost, e.g. 2.50."),
 ]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a part of it, or `latest`.")]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from maquette.cli import arguments as a
+from maquette.cli import plans
 from maquette.cli.exits import status_of_state
 from maquette.cli.flags import PlanFlags, RunFlags, takes
-from maquette.cli.screen import note, print_json, say, table
+from maquette.cli.look import print_summary
+from maquette.cli.screen import note, print_json, say
 from maquette.cli.session import on_interrupt, with_studio
 
 if TYPE_CHECKING:
@@ -29,9 +31,6 @@ def register(app: typer.Typer) -> None:
     app.command("resume")(resume)
     app.command("replay")(replay)
     app.command("cancel")(cancel)
-    app.command("runs")(list_runs)
-    app.command("show")(show)
-    app.command("sheet")(sheet)
 
 
 @takes(PlanFlags)
@@ -43,9 +42,9 @@ def dry(flags: PlanFlags, *, json: a.Json = False) -> None:
 
     planned = with_studio(work)
     if json:
-        print_json(_plan_document(planned))
+        print_json(plans.document(planned))
     else:
-        _print_plan(planned)
+        plans.show(planned)
 
 
 @takes(PlanFlags, RunFlags)
@@ -59,7 +58,7 @@ def run(flags: PlanFlags, more: RunFlags, *, json: a.Json = False) -> None:
 
         planned = await _plan(studio, flags)
         if not json:
-            _print_price(planned)
+            plans.show_price(planned)
         run_id = await running.start(studio, planned, _ask(planned, spending))
         status = await see(studio, run_id, as_json=json)
         if more.backend_db_ingest and more.backend_db is not None:
@@ -161,69 +160,6 @@ def _order(flags: PlanFlags) -> RunOrder:
     )
 
 
-def _plan_document(planned: Plan) -> dict[str, Any]:
-    return {
-        "project": planned.order.project,
-        "root": str(planned.root),
-        "provider": planned.provider,
-        "model": planned.profile.id,
-        "calls": planned.calls,
-        "worst_case_usd": str(planned.worst_case),
-        "needs_confirmation": planned.worst_case > 0,
-        "notes": list(planned.notes),
-        "jobs": [
-            {
-                "scene": job.spec.scene,
-                "source": str(job.source.path),
-                "worst_case_usd": str(job.worst_case),
-                "spec": job.spec.model_dump(mode="json"),
-            }
-            for job in planned.jobs
-        ],
-    }
-
-
-def _print_plan(planned: Plan) -> None:
-    from maquette.core import money  # noqa: PLC0415 - as above
-
-    table(
-        f"Plan for {planned.order.project}: {planned.provider}:{planned.profile.id}, "
-        f"{planned.calls} calls",
-        ("scene", "size", ">candidates", "refs", "post chain", ">at most"),
-        [
-            (
-                job.spec.scene,
-                _size_words(job.spec.request.size, job.spec.source),
-                job.spec.candidates,
-                ", ".join(ref.path.name for ref in job.references) or "-",
-                " → ".join(job.spec.post.names()) or "-",
-                money.show(job.worst_case),
-            )
-            for job in planned.jobs
-        ],
-    )
-    for line in planned.notes:
-        say(f"  · {line}")
-    _print_price(planned)
-
-
-def _print_price(planned: Plan) -> None:
-    from maquette.core import money  # noqa: PLC0415 - as above
-
-    price = money.show(planned.worst_case)
-    need = "needs --confirm-spend" if planned.worst_case > 0 else "no confirmation needed"
-    scenes = f"{len(planned.jobs)} scenes, {planned.calls} calls"
-    say(f"  {scenes}. Price: at most {price}; {need}.")
-
-
-def _size_words(size: Any, source: Any) -> str:
-    if isinstance(size, tuple):
-        return f"{size[0]}x{size[1]}"
-    if size == "source" and source is not None:
-        return f"{source.width_px}x{source.height_px} (source)"
-    return str(size)
-
-
 async def _ingest_elsewhere(studio: Studio, run_id: str, path: Path, *, required: bool) -> None:
     from maquette import bootstrap  # noqa: PLC0415 - as above
     from maquette.core.errors import MaquetteError  # noqa: PLC0415 - as above
@@ -244,7 +180,7 @@ async def _ingest_elsewhere(studio: Studio, run_id: str, path: Path, *, required
 async def see(studio: Studio, run_id: str, *, as_json: bool) -> int:
     """Work or follow a run with progress on screen; return the exit status."""
     from maquette.cli.progress import Progress  # noqa: PLC0415 - as above
-    from maquette.services import running, viewing  # noqa: PLC0415 - as above
+    from maquette.services import running, sheets, viewing  # noqa: PLC0415 - as above
 
     leaving = asyncio.Event()
 
@@ -258,43 +194,16 @@ async def see(studio: Studio, run_id: str, *, as_json: bool) -> int:
         state = await running.see_through(studio, run_id, progress.tell, leaving)
     summary = await viewing.summary(studio, run_id)
     if summary.made:
-        summary = await viewing.with_sheet(studio, summary)
+        summary = await sheets.with_sheet(studio, summary)
     if as_json:
         print_json(viewing.document(summary))
     else:
-        _print_summary(summary)
+        print_summary(summary)
     return status_of_state(state)
 
 
-def _print_summary(summary: Any) -> None:
-    from maquette.core import money  # noqa: PLC0415 - as above
-
-    table(
-        f"Run {summary.run}: {summary.state}, {money.show(summary.spent)} spent",
-        ("scene", "state", "winner", "guard", "final"),
-        [
-            (job.scene, job.state, job.winner, job.guard, job.final or job.problem)
-            for job in summary.jobs
-        ],
-    )
-    for job in summary.jobs:
-        if job.problem:
-            say(f"  {job.scene}: {job.problem}")
-    say(f"  run log        {summary.log}")
-    if summary.sheet:
-        say(f"  contact sheet  {summary.sheet}")
-    for line in summary.differences:
-        say(f"  {line}")
-    say("Next:")
-    for command, why in summary.next_commands:
-        say(f"  {command:<44}  {why}")
-
-
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a part of it, or `latest`.")]
-
-
 def resume(
-    run: RunId,
+    run: a.RunId,
     *,
     confirm_spend: a.ConfirmSpend = False,
     max_spend: a.MaxSpend = None,
@@ -312,7 +221,7 @@ def resume(
 
 
 def replay(
-    run: RunId,
+    run: a.RunId,
     *,
     confirm_spend: a.ConfirmSpend = False,
     max_spend: a.MaxSpend = None,
@@ -322,14 +231,14 @@ def replay(
     spending = _spending(max_spend, confirmed=confirm_spend)
 
     async def work(studio: Studio) -> int:
-        from maquette.services import running  # noqa: PLC0415 - as above
+        from maquette.services import replaying  # noqa: PLC0415 - as above
 
-        return await see(studio, await running.replay(studio, run, spending), as_json=json)
+        return await see(studio, await replaying.replay(studio, run, spending), as_json=json)
 
     sys.exit(with_studio(work))
 
 
-def cancel(run: RunId) -> None:
+def cancel(run: a.RunId) -> None:
     """Ask a run to end; calls that were paid are waited for and kept."""
 
     async def work(studio: Studio) -> str:
@@ -343,88 +252,3 @@ def cancel(run: RunId) -> None:
         return f"Run {found.run} will stop at the next step."
 
     say(with_studio(work))
-
-
-def list_runs(
-    *,
-    project: Annotated[
-        str | None, typer.Option("--project", metavar="NAME", help="Only this project's.")
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many.")] = 20,
-    before: Annotated[
-        str | None, typer.Option("--before", metavar="RUN", help="Older than this run.")
-    ] = None,
-    json: a.Json = False,
-) -> None:
-    """List runs, newest first."""
-
-    async def work(studio: Studio) -> list[Any]:
-        from maquette.services import viewing  # noqa: PLC0415 - as above
-
-        return await viewing.listing(studio, project, limit, before)
-
-    found = with_studio(work)
-    if json:
-        print_json(found)
-        return
-    table(
-        "Runs",
-        ("run", "project", "state", ">scenes", ">spent", "began"),
-        [
-            (one.run, one.project, one.state, one.scenes, one.spent_text, f"{one.began:%F %H:%M}")
-            for one in found
-        ],
-    )
-
-
-def show(
-    what: Annotated[
-        str, typer.Argument(metavar="RUN|ASSET", help="A run, or an asset and its family.")
-    ],
-    *,
-    json: a.Json = False,
-) -> None:
-    """Show a run's pictures and money, or an asset's lineage both ways."""
-
-    async def work(studio: Studio) -> Any:
-        from maquette.core.errors import RunNotFound  # noqa: PLC0415 - as above
-        from maquette.services import keeping, viewing  # noqa: PLC0415 - as above
-
-        try:
-            return await viewing.summary(studio, what)
-        except RunNotFound:
-            return await keeping.lineage(studio, what)
-
-    from maquette.cli.family import lineage_document, print_lineage  # noqa: PLC0415 - as above
-    from maquette.services import viewing  # noqa: PLC0415 - as above
-
-    found = with_studio(work)
-    if isinstance(found, viewing.Summary):
-        if json:
-            print_json(viewing.document(found))
-        else:
-            _print_summary(found)
-            _print_assets(found)
-    elif json:
-        print_json(lineage_document(found))
-    else:
-        print_lineage(found)
-
-
-def _print_assets(summary: Any) -> None:
-    table(
-        "Assets",
-        ("asset", "scene", "kind", "size", "file"),
-        [(one.id, one.scene, one.kind, one.size, one.file) for one in summary.assets],
-    )
-
-
-def sheet(run: RunId) -> None:
-    """Draw the run's contact sheet again and say where it is."""
-
-    async def work(studio: Studio) -> Any:
-        from maquette.services import viewing  # noqa: PLC0415 - as above
-
-        return await viewing.with_sheet(studio, await viewing.summary(studio, run))
-
-    say(with_studio(work).sheet)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from maquette.db.tables import Base
+from maquette.db.base import Base
 
 
 async def insert_missing(

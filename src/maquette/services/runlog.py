@@ -39,7 +39,7 @@ from maquette.db.tables import (
     Step,
 )
 from maquette.db.upsert import insert_missing
-from maquette.folders import RUNS
+from maquette.folders import log_path
 from maquette.services import manifest
 from maquette.services.studio import Studio
 
@@ -55,10 +55,6 @@ async def write(studio: Studio, run_id: str) -> None:
     async with studio.shop.db.write() as session:
         row = await session.get_one(Run, run.id)
         row.log_digest = digest_of(data)
-
-
-def log_path(run_id: str) -> str:
-    return f"{RUNS}/{run_id}.json"
 
 
 async def build(session: AsyncSession, run: Run) -> RunLog:

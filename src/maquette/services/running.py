@@ -15,10 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from maquette import __version__
 from maquette.core import money
 from maquette.core.errors import BudgetExceeded, NotConfirmed, NotResumable, OutcomeUnknown
-from maquette.core.findings import Verdict
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
-from maquette.core.requests import Digest, ImageRequest
+from maquette.core.requests import Digest
 from maquette.core.states import AttemptState, JobState
 from maquette.core.storage import object_key
 from maquette.db import assets, events, ledger, runs
@@ -65,7 +64,7 @@ async def start(studio: Studio, plan: Plan, spending: Spending) -> str:
     await _store_inputs(studio, project, place, plan.jobs)
     specs = [(job.spec, job.worst_case) for job in plan.jobs]
     order = plan.order.model_dump(mode="json")
-    return await _write_run(studio, project, str(plan.root), order, specs, spending)
+    return await write_run(studio, project, str(plan.root), order, specs, spending)
 
 
 async def _store_inputs(
@@ -95,7 +94,7 @@ async def _add_input(
     await assets.add(session, project.id, new, studio.shop.clock.now())
 
 
-async def _write_run(
+async def write_run(
     studio: Studio,
     project: Project,
     root: str,
@@ -329,89 +328,3 @@ async def _refuse_undecided(studio: Studio, run: Run) -> None:
                         f"{job.scene!r}). Decide first: `maquette spend decide {attempt.id} "
                         "--charged` or `--not-charged`."
                     )
-
-
-async def replay(studio: Studio, run_id: str, spending: Spending) -> str:
-    """Begin a run with the same frozen jobs; the inputs come from the store."""
-    async with studio.shop.db.read() as session:
-        run = await runs.by_id(session, run_id)
-        specs = [JobSpec.model_validate(job.spec) for job in await runs.jobs_of(session, run.id)]
-        project = await session.get_one(Project, run.project_id)
-    priced = [(spec, _price(studio, spec)) for spec in specs]
-    check_spending(Usd(sum((worst for _, worst in priced), start=money.FREE)), spending)
-    await asyncio.to_thread(studio.shop.place(run.root).folders.prepare)
-    return await _write_run(
-        studio, project, run.root, dict(run.settings), priced, spending, replay_of=run.id
-    )
-
-
-def _price(studio: Studio, spec: JobSpec) -> Usd:
-    provider = studio.shop.providers[spec.request.provider]
-    requests: list[ImageRequest] = [
-        spec.request.model_copy(update={"count": count}) for count in spec.calls
-    ]
-    return Usd(sum((provider.estimate(one) for one in requests), start=money.FREE))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One candidate of a replay that is not what it was."""
-
-    scene: str
-    candidate: int
-    before: str | None
-    after: str | None
-    why: str
-
-
-async def differences(studio: Studio, replayed: str) -> list[Difference]:
-    """Compare a replay with its original, picture by picture."""
-    async with studio.shop.db.read() as session:
-        run = await runs.by_id(session, replayed)
-        original = await runs.by_id(session, run.replay_of or run.id)
-        old = {job.scene: job for job in await runs.jobs_of(session, original.id)}
-        new = {job.scene: job for job in await runs.jobs_of(session, run.id)}
-        found: list[Difference] = []
-        for scene, job in new.items():
-            before = await _digests(session, old[scene].id)
-            after = await _digests(session, job.id)
-            why = _why(studio, job, dict(original.versions), dict(run.versions))
-            for position in sorted(before.keys() | after.keys()):
-                pair = before.get(position), after.get(position)
-                if pair[0] != pair[1]:
-                    found.append(Difference(scene, position + 1, pair[0], pair[1], why))
-    return found
-
-
-async def _digests(session: AsyncSession, job_id: str) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for candidate in await runs.candidates_of(session, job_id):
-        asset, _ = await assets.get(session, candidate.asset_id)
-        found[candidate.position] = asset.digest
-    return found
-
-
-def _why(studio: Studio, job: Job, old: dict[str, str], new: dict[str, str]) -> str:
-    request = JobSpec.model_validate(job.spec).request
-    profiles = studio.shop.providers[request.provider].models()
-    profile = next((one for one in profiles if one.id == request.model), None)
-    if profile is None or not profile.deterministic:
-        return f"{request.model!r} does not give the same picture twice"
-    changed = [name for name in new if old.get(name) != new[name]]
-    if changed:
-        return "versions differ: " + ", ".join(
-            f"{name} {old.get(name, 'unknown')} → {new[name]}" for name in changed
-        )
-    return "unexpected: the model is deterministic and the versions are the same"
-
-
-async def verdicts(studio: Studio, run_id: str) -> dict[str, list[Verdict]]:
-    """Return the guard's verdicts by scene, in candidate order."""
-    async with studio.shop.db.read() as session:
-        return {
-            job.scene: [
-                Verdict.model_validate(one.verdict or {})
-                for one in await runs.candidates_of(session, job.id)
-            ]
-            for job in await runs.jobs_of(session, run_id)
-        }

@@ -1,0 +1,73 @@
+"""A plan on screen and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from maquette.cli.screen import say, table
+
+if TYPE_CHECKING:
+    from maquette.services.planning import Plan
+
+
+def document(planned: Plan) -> dict[str, Any]:
+    return {
+        "project": planned.order.project,
+        "root": str(planned.root),
+        "provider": planned.provider,
+        "model": planned.profile.id,
+        "calls": planned.calls,
+        "worst_case_usd": str(planned.worst_case),
+        "needs_confirmation": planned.worst_case > 0,
+        "notes": list(planned.notes),
+        "jobs": [
+            {
+                "scene": job.spec.scene,
+                "source": str(job.source.path),
+                "worst_case_usd": str(job.worst_case),
+                "spec": job.spec.model_dump(mode="json"),
+            }
+            for job in planned.jobs
+        ],
+    }
+
+
+def show(planned: Plan) -> None:
+    from maquette.core import money  # noqa: PLC0415 - as above
+
+    table(
+        f"Plan for {planned.order.project}: {planned.provider}:{planned.profile.id}, "
+        f"{planned.calls} calls",
+        ("scene", "size", ">candidates", "refs", "post chain", ">at most"),
+        [
+            (
+                job.spec.scene,
+                _size_words(job.spec.request.size, job.spec.source),
+                job.spec.candidates,
+                ", ".join(ref.path.name for ref in job.references) or "-",
+                " → ".join(job.spec.post.names()) or "-",
+                money.show(job.worst_case),
+            )
+            for job in planned.jobs
+        ],
+    )
+    for line in planned.notes:
+        say(f"  · {line}")
+    show_price(planned)
+
+
+def show_price(planned: Plan) -> None:
+    from maquette.core import money  # noqa: PLC0415 - as above
+
+    price = money.show(planned.worst_case)
+    need = "needs --confirm-spend" if planned.worst_case > 0 else "no confirmation needed"
+    scenes = f"{len(planned.jobs)} scenes, {planned.calls} calls"
+    say(f"  {scenes}. Price: at most {price}; {need}.")
+
+
+def _size_words(size: Any, source: Any) -> str:
+    if isinstance(size, tuple):
+        return f"{size[0]}x{size[1]}"
+    if size == "source" and source is not None:
+        return f"{source.width_px}x{source.height_px} (source)"
+    return str(size)
