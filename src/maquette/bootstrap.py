@@ -56,8 +56,13 @@ async def open_studio(
     await asyncio.to_thread(prepare_database, settings)
     kinds, operations, storages = registries(settings)
     loaded = {name: kind for name in list(kinds) if (kind := kinds.get(name)) is not None}
-    ready = Registry("provider", {name: build(settings, kind) for name, kind in loaded.items()})
+    ready: Registry[Provider] = Registry("provider")
     ready.broken.update(kinds.broken)
+    for name, kind in loaded.items():
+        try:
+            ready.add({name: build(settings, kind)})
+        except BadParameter as error:  # its section is wrong: the others work on
+            ready.broken[name] = error
     ready.add(providers or {})
     db = Database(settings.url)
     pool = PixelPool(

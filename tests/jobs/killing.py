@@ -188,7 +188,8 @@ async def _begin(studio: Studio, folder: Path, model: str, *, decide: bool) -> s
     if known and JobState(known[0].state) is JobState.SUCCEEDED:
         return known[0].id
     if known:
-        return await running.resume(studio, known[0].id, running.Spending())
+        allowed = running.Spending(confirmed=decide)
+        return await running.resume(studio, known[0].id, allowed)
     order = RunOrder(
         project="demo",
         input=folder / "scene.png",

@@ -238,6 +238,10 @@ def replay(
     sys.exit(with_studio(work))
 
 
+async def _tell_nobody(_event: object) -> None:
+    return None
+
+
 def cancel(run: a.RunId) -> None:
     """Ask a run to end; calls that were paid are waited for and kept."""
 
@@ -246,9 +250,12 @@ def cancel(run: a.RunId) -> None:
         from maquette.services import running, viewing  # noqa: PLC0415 - as above
 
         found = await viewing.summary(studio, run)
-        await running.cancel(studio, found.run)
         if JobState(found.state).final:
             return f"Run {found.run} has ended already: {found.state}."
-        return f"Run {found.run} will stop at the next step."
+        await running.cancel(studio, found.run)
+        leaving = asyncio.Event()
+        leaving.set()
+        state = await running.see_through(studio, found.run, _tell_nobody, leaving)
+        return f"Run {found.run} has ended: {state}."
 
     say(with_studio(work))

@@ -42,7 +42,10 @@ def on_interrupt(first: Callable[[], Coroutine[Any, Any, None]]) -> None:
             os._exit(130)
         pressed.append(loop.create_task(first()))
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP"):  # the terminal was closed
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         try:
             loop.add_signal_handler(number, interrupted)
         except NotImplementedError:  # Windows: no loop handlers there

@@ -13,7 +13,7 @@ MaquetteError
 │   └── NotConfirmed · BudgetExceeded · SpendStopped · PriceUnknown
 ├── ProviderError         the other side failed
 │   └── ProviderRefused · RateLimited · ProviderUnavailable · ConnectionRefused ·
-│       BadProviderReply · OutcomeUnknown
+│       BadProviderReply · NotCollected · OutcomeUnknown
 ├── OperationFailed       the pixels could not be computed
 │   └── OperationCrashed · OperationTimedOut · StepCrashed
 ├── Cancelled             a person stopped it
@@ -243,6 +243,12 @@ class BadProviderReply(ProviderError):
     """The provider answered with something that is not a picture; its bytes are kept."""
 
     code = "bad-provider-reply"
+
+
+class NotCollected(ProviderError):
+    """The provider took the work but could not be asked for it; resuming asks again, unpaid."""
+
+    code = "not-collected"
 
 
 class OutcomeUnknown(ProviderError):

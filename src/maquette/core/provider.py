@@ -9,7 +9,12 @@ from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
-from maquette.core.errors import BadProviderReply, OutcomeUnknown
+from maquette.core.errors import (
+    BadProviderReply,
+    CapabilityMissing,
+    OutcomeUnknown,
+    PriceUnknown,
+)
 from maquette.core.money import Usd
 from maquette.core.requests import Digest, Encoded, Generated, ImageRequest, ModelProfile
 from maquette.core.wire import WireRules
@@ -63,7 +68,10 @@ class Provider(ABC):
 
     One instance per process, shared by concurrent calls. It sends once and never retries:
     the runner does, where the error's `retry` policy and the money allow it. Cancellation
-    arrives as `asyncio.CancelledError`; let it through. Raise only `MaquetteError`s.
+    arrives as `asyncio.CancelledError`; let it through. Raise only `MaquetteError`s: an
+    `InvalidInput`, `NotFound` or `SpendRefused` only before anything was sent, and after that a
+    `ProviderError` that says whether it was charged. From the moment of `Run.accepted` only
+    `ProviderRefused` says that the work is over; anything else is asked for again by its ticket.
     """
 
     id: ClassVar[str]
@@ -108,3 +116,25 @@ class Provider(ABC):
 
     async def aclose(self) -> None:
         """Release sockets and memory."""
+
+
+def profile_of(provider: Provider, model: str) -> ModelProfile:
+    """Return a model's profile; raise `CapabilityMissing` where the provider has it no more."""
+    for profile in provider.models():
+        if profile.id == model:
+            return profile
+    raise CapabilityMissing(
+        f"{provider.id!r} has no model {model!r} any more, so nothing was sent. "
+        "Plan the run again with another --model."
+    )
+
+
+def priced(provider: Provider, request: ImageRequest) -> Usd:
+    """Return the worst case of a call; a paid model is never taken as free."""
+    amount = provider.estimate(request)
+    if profile_of(provider, request.model).paid and not amount > 0:
+        raise PriceUnknown(
+            f"{provider.id!r} gives no price for {request.model!r}, so it is refused; nothing was "
+            "sent. Choose another model, or add its price."
+        )
+    return amount

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from maquette.core.errors import StorageFull, StorageReadOnly, StorageUnavailable
 
 _WRITES = "maquette_writes"
+_DESK = 0x6D61_7175_6574_7465
+"""The advisory lock's number: "maquette" in ASCII."""
 _PRAGMAS = ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")
 
 
@@ -58,8 +60,33 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        async with AsyncSession(self._engine, expire_on_commit=False, autoflush=False) as session:
-            yield session
+        try:
+            async with AsyncSession(
+                self._engine, expire_on_commit=False, autoflush=False
+            ) as session:
+                yield session
+        except OperationalError as error:
+            raise _explain(error) from error
+
+    @asynccontextmanager
+    async def desk(self) -> AsyncGenerator[bool]:
+        """Hold the desk of a Postgres database; False while another machine does.
+
+        SQLite's desk is the home's file lock alone: it never leaves its machine.
+        """
+        if self.is_sqlite:
+            yield True
+            return
+        async with self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            asked = text("SELECT pg_try_advisory_lock(:key)")
+            mine = bool((await connection.execute(asked, {"key": _DESK})).scalar_one())
+            try:
+                yield mine
+            finally:
+                if mine:
+                    freed = text("SELECT pg_advisory_unlock(:key)")
+                    await connection.execute(freed, {"key": _DESK})
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:

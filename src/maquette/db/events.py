@@ -40,7 +40,7 @@ async def after(
     return (await session.execute(query)).scalars().all()
 
 
-async def last_of_kind(session: AsyncSession, run_id: str, kind: str) -> int:
-    """Return the id of a run's latest event of that kind, 0 where there is none."""
-    query = select(func.max(Event.id)).where(Event.run_id == run_id, Event.kind == kind)
+async def last_of_kinds(session: AsyncSession, run_id: str, kinds: Sequence[str]) -> int:
+    """Return the id of a run's latest event of those kinds, 0 where there is none."""
+    query = select(func.max(Event.id)).where(Event.run_id == run_id, Event.kind.in_(kinds))
     return (await session.execute(query)).scalar_one() or 0

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core.errors import RunNotFound
 from maquette.core.states import JobState
-from maquette.db.tables import Attempt, Candidate, Job, Run, Step
+from maquette.db.tables import Asset, Attempt, Candidate, Job, Run, Step
 
 OPEN = (JobState.QUEUED.value, JobState.RUNNING.value)
 
@@ -136,3 +136,14 @@ async def abandon_step(session: AsyncSession, job_id: str, name: str) -> None:
 
 async def set_job(session: AsyncSession, job_id: str, **values: Any) -> None:
     await session.execute(update(Job).where(Job.id == job_id).values(**values))
+
+
+async def forget(session: AsyncSession, run_id: str) -> None:
+    """Take an ingested run's rows away, to write them anew; its pictures stay."""
+    mine = select(Job.id).where(Job.run_id == run_id)
+    for table in (Candidate, Step, Attempt):
+        await session.execute(delete(table).where(table.job_id.in_(mine)))
+    await session.execute(update(Asset).where(Asset.job_id.in_(mine)).values(job_id=None))
+    await session.execute(delete(Job).where(Job.run_id == run_id))
+    await session.execute(delete(Run).where(Run.id == run_id))
+    session.expunge_all()

@@ -74,6 +74,8 @@ class Run(Base):
     max_spend_nano: Mapped[int | None] = mapped_column(BigInteger)
     worst_case_nano: Mapped[int] = mapped_column(BigInteger)
     confirmed: Mapped[bool]
+    foreign: Mapped[bool] = mapped_column(default=False)
+    """Worked by another installation; its log was ingested here."""
     cancel_requested_at: Mapped[datetime | None]
     log_digest: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime]

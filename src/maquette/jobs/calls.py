@@ -21,16 +21,20 @@ from maquette.core import money
 from maquette.core.errors import (
     BadProviderReply,
     Cancelled,
+    MaquetteError,
+    NotCollected,
     ObjectNotFound,
     OutcomeUnknown,
     ProviderError,
+    ProviderRefused,
     RateLimited,
     Retry,
     SpendRefused,
     StorageFull,
     StorageUnavailable,
 )
-from maquette.core.provider import Provider, Ticket
+from maquette.core.money import Usd
+from maquette.core.provider import Provider, Ticket, priced, profile_of
 from maquette.core.requests import Digest, Encoded, Generated, ImageRequest
 from maquette.core.states import AttemptState
 from maquette.core.storage import object_key, reply_key
@@ -95,10 +99,18 @@ async def call(bench: Bench, wanted: Call) -> Answer:
         except ProviderError as error:
             if error.retry is Retry.NEVER or tried >= bench.shop.retries.tries:
                 raise
-            asked = error.retry_after if isinstance(error, RateLimited) else None
-            wait_s = bench.shop.retries.wait_s(tried, asked)
-            await bench.tell("waiting", step=wanted.name, seconds=wait_s, why=str(error))
-        await bench.pause(wait_s)
+            last = error
+        await _be_patient(bench, wanted, tried, last)
+
+
+async def _be_patient(bench: Bench, wanted: Call, tried: int, error: ProviderError) -> None:
+    """Wait as long as the provider asks, where that is bearable."""
+    asked = error.retry_after if isinstance(error, RateLimited) else None
+    if asked is not None and asked > bench.shop.retries.longest_asked_s:
+        raise error
+    wait_s = bench.shop.retries.wait_s(tried, asked)
+    await bench.tell("waiting", step=wanted.name, seconds=wait_s, why=str(error))
+    await bench.pause(wait_s)
 
 
 async def _standing(bench: Bench, wanted: Call) -> Attempt | None:
@@ -123,9 +135,12 @@ async def _recover(
     if reply is not None:
         return await _settle_or_doubt(bench, attempt, _parse(provider, reply, wanted.request))
     if attempt.ticket is not None:
-        ticket = Ticket(attempt.ticket, attempt.endpoint)
-        run = RunSide(bench, attempt)
-        return await _deliver(bench, attempt, provider.resume(ticket, wanted.request, run))
+        try:
+            return await _collect(bench, provider, wanted, attempt)
+        except OutcomeUnknown:
+            if attempt.paid:
+                raise
+            return None
     if not attempt.paid:
         await _release(bench, attempt, state=AttemptState.LOST)
         return None
@@ -134,7 +149,7 @@ async def _recover(
 
 
 async def _attempt(bench: Bench, provider: Provider, wanted: Call) -> Answer:
-    estimate = money.to_nano(provider.estimate(wanted.request))
+    estimate = money.to_nano(priced(provider, wanted.request))
     if estimate:
         await _check_room(bench)
     attempt = await _reserve(bench, provider, wanted, estimate)
@@ -145,9 +160,28 @@ async def _attempt(bench: Bench, provider: Provider, wanted: Call) -> Answer:
     except SpendRefused:
         await _release(bench, attempt)
         raise
-    return await _deliver(
-        bench, attempt, provider.generate(wanted.request, RunSide(bench, attempt))
-    )
+    try:
+        return await _deliver(
+            bench, attempt, provider.generate(wanted.request, RunSide(bench, attempt))
+        )
+    except NotCollected:
+        return await _collect(bench, provider, wanted, attempt)
+
+
+async def _collect(bench: Bench, provider: Provider, wanted: Call, attempt: Attempt) -> Answer:
+    """Ask for accepted work by its ticket, with patience; it is never sent a second time."""
+    ticket = Ticket(attempt.ticket or "", attempt.endpoint)
+    tried = 0
+    while True:
+        tried += 1
+        try:
+            run = RunSide(bench, attempt)
+            return await _deliver(bench, attempt, provider.resume(ticket, wanted.request, run))
+        except NotCollected as error:
+            if tried >= bench.shop.retries.tries:
+                raise
+            last = error
+        await _be_patient(bench, wanted, tried, last)
 
 
 async def _deliver(
@@ -162,38 +196,85 @@ async def _deliver(
 async def _settle_or_doubt(
     bench: Bench, attempt: Attempt, sending: Coroutine[Any, Any, Generated]
 ) -> Answer:
+    """Await the answer; whatever comes instead, say in the rows what may have been charged."""
     try:
-        generated = await sending
-    except (OutcomeUnknown, BadProviderReply) as error:
-        if attempt.paid:
-            await _doubt(bench, attempt, str(error))
-            raise _undecided(attempt) from error
-        await _release(bench, attempt, error=error)
-        raise
+        generated = await _with_pictures(attempt, sending)
     except Cancelled:
         await _release(bench, attempt, state=AttemptState.LOST)
         raise
-    except ProviderError as error:
-        await _release(bench, attempt, error=error)
-        raise
+    except MaquetteError as error:
+        raise await _without_answer(bench, attempt, error) from error
     except Exception as error:
         # Anything else, a bug included, may have happened after the money was taken.
+        log.exception("provider %s failed in an unforeseen way", attempt.provider)
         if attempt.paid:
-            log.exception("provider %s failed in an unforeseen way", attempt.provider)
             await _doubt(bench, attempt, f"{type(error).__name__}: {error}")
             raise _undecided(attempt) from error
         await _release(bench, attempt, error=error)
         raise
-    charged = attempt.reserved_nano if generated.cost is None else money.to_nano(generated.cost)
-    return Answer(attempt, generated, charged)
+    return Answer(attempt, generated, _charged(attempt, generated.cost))
+
+
+async def _with_pictures(attempt: Attempt, sending: Coroutine[Any, Any, Generated]) -> Generated:
+    generated = await sending
+    if not generated.images:
+        raise BadProviderReply(f"{attempt.provider!r} answered without a picture.")
+    return generated
+
+
+async def _without_answer(bench: Bench, attempt: Attempt, error: MaquetteError) -> MaquetteError:
+    """Decide by the kind of error whether the call was charged; return what to raise."""
+    if isinstance(error, StorageUnavailable):  # the answer is there: a resume stores it
+        return error
+    if isinstance(error, OutcomeUnknown | BadProviderReply) and attempt.paid:
+        await _doubt(bench, attempt, str(error))
+        return _undecided(attempt)
+    over = isinstance(error, ProviderRefused | OutcomeUnknown | BadProviderReply)
+    if isinstance(error, ProviderError) and attempt.ticket is not None and not over:
+        return NotCollected(
+            f"{attempt.provider!r} has accepted the work ({attempt.ticket}) but cannot be asked "
+            f"for it: {error} `maquette resume` asks again."
+        )
+    # By contract the rest was not charged: refused, never sent, or wrong before sending.
+    await _release(bench, attempt, error=error)
+    return error
+
+
+def _charged(attempt: Attempt, cost: Usd | None) -> int:
+    """Take the provider's word for what it cost, where that is an amount at all."""
+    if cost is None or not cost.is_finite() or cost < 0:
+        return attempt.reserved_nano
+    return money.to_nano(cost)
 
 
 async def _parse(provider: Provider, reply: bytes, request: ImageRequest) -> Generated:
-    return provider.read_reply(reply, request)
+    return await asyncio.to_thread(provider.read_reply, reply, request)
+
+
+async def put_in_order(bench: Bench) -> OutcomeUnknown | None:
+    """Leave no attempt of an ending job half-way: free what was not sent, doubt what was.
+
+    What can still be collected (a ticket, a stored reply) stays as it is for a resume.
+    """
+    doubt: OutcomeUnknown | None = None
+    async with bench.shop.db.read() as session:
+        attempts = await runs.attempts_of(session, bench.job_id)
+    for attempt in attempts:
+        if attempt.state == AttemptState.RESERVED:
+            await _release(bench, attempt)
+        elif attempt.state == AttemptState.SENT and not attempt.paid:
+            await _release(bench, attempt, state=AttemptState.LOST)
+        elif attempt.state == AttemptState.SENT and attempt.ticket is None:
+            if await _stored_reply(bench, attempt) is None:
+                await _doubt(bench, attempt, "The job ended while the call was under way.")
+                doubt = _undecided(attempt)
+        elif attempt.state == AttemptState.UNKNOWN:
+            doubt = _undecided(attempt)
+    return doubt
 
 
 async def _reserve(bench: Bench, provider: Provider, wanted: Call, estimate: int) -> Attempt:
-    profile = next(model for model in provider.models() if model.id == wanted.request.model)
+    profile = profile_of(provider, wanted.request.model)
     async with bench.shop.db.write() as session:
         earlier = await runs.attempts_of(session, bench.job_id)
         attempt = Attempt(
@@ -228,7 +309,7 @@ async def _release(
             attempt,
             bench.shop.clock.now(),
             state=state,
-            error_code=getattr(error, "code", None),
+            error_code=error.code if isinstance(error, MaquetteError) else None,
             error_message=None if error is None else str(error),
         )
         bench.record(session, "released", attempt=attempt.id, why=str(error or state.value))
@@ -304,6 +385,7 @@ class RunSide:
 
     async def accepted(self, ticket: Ticket) -> None:
         await _unbroken(self._note(ticket))
+        self._attempt.ticket, self._attempt.endpoint = ticket.id, ticket.endpoint
 
     async def _note(self, ticket: Ticket) -> None:
         async with self._bench.shop.db.write() as session:
@@ -315,7 +397,10 @@ class RunSide:
             await self._bench.place.storage.put(reply_key(self._attempt.id), reply)
         except StorageUnavailable:
             path = _rescued(self._bench, self._attempt)
-            await asyncio.to_thread(write_durably, path, reply, scratch=path.parent)
+            try:
+                await asyncio.to_thread(write_durably, path, reply, scratch=path.parent)
+            except StorageUnavailable:
+                log.exception("no disk takes the reply of attempt %s", self._attempt.id)
 
     def secret(self, name: str) -> SecretStr:
         return self._bench.shop.secret(self._bench.project_id, name)

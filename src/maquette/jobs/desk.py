@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,12 +15,12 @@ from maquette.core.pipeline import JobSpec
 from maquette.core.states import JobState, run_state
 from maquette.db import events, ledger, runs
 from maquette.db.tables import Job, Run
-from maquette.jobs import pipeline
+from maquette.jobs import calls, pipeline
 from maquette.jobs.engine import Engine
 from maquette.jobs.job import Bench
 from maquette.jobs.workshop import Workshop
 
-_SWEEP_S = 0.2
+_SWEEP_S = 0.05
 log = logging.getLogger(__name__)
 
 Finish = Callable[[str], Awaitable[None]]
@@ -34,50 +35,63 @@ class Desk:
     engine: Engine
     finish: Finish
     problems: dict[str, MaquetteError] = field(default_factory=dict[str, MaquetteError])
-    """Runs that are done but could not be closed; the next desk tries again."""
+    """Runs whose rows could not be written; the next desk tries again."""
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     _benches: dict[str, Bench] = field(default_factory=dict[str, Bench])
     _handed_back: set[str] = field(default_factory=set[str])
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self._room = asyncio.Semaphore(self.shop.parallel_jobs)
 
     async def work_until(self, done: Callable[[], Awaitable[bool]], leaving: asyncio.Event) -> None:
-        """Work all queued runs until `done`; once `leaving` is set, hand the others' back."""
+        """Work all queued runs until `done`; once `leaving` is set, hand the others' back.
+
+        Whatever ends it, calls that were paid are waited for first.
+        """
         await self.engine.launch(self._called)
         try:
             while True:
+                self._news.clear()
                 await self._sweep(begin=not leaving.is_set())
                 finished = await done()
                 if finished and leaving.is_set():
                     self._hand_back()
                 if finished and not self._tasks:
                     return
-                await asyncio.sleep(_SWEEP_S if self._tasks else _SWEEP_S / 4)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), _SWEEP_S)
         finally:
+            self._hand_back()
+            if self._tasks:
+                await asyncio.wait(list(self._tasks.values()))
             await self.engine.close()
 
     def _hand_back(self) -> None:
-        """Interrupt free work that somebody else asked for; their process goes on with it."""
+        """Interrupt free work; whoever is at the desk next goes on with it."""
         for job_id, bench in self._benches.items():
-            self._handed_back.add(job_id)
-            bench.cancelling.set()
+            if not bench.cancelling.is_set():
+                self._handed_back.add(job_id)
+                bench.cancelling.set()
 
     async def _sweep(self, *, begin: bool) -> None:
         """Begin what waits, stop what is cancelled, close what is complete."""
         async with self.shop.db.read() as session:
             cancelled = await runs.cancelled_open(session)
-            waiting = await runs.open_jobs(session, self.shop.parallel_jobs * 2)
+            waiting = await runs.open_jobs(
+                session, self.shop.parallel_jobs * 2 + len(self.problems)
+            )
             complete = await runs.open_runs_done(session)
         for job in cancelled:
             if job.id in self._benches:
                 self._benches[job.id].cancelling.set()
-            else:
-                await self._end(job.id, JobState.CANCELLED, None)
+            elif job.id not in self._tasks and job.run_id not in self.problems:
+                await self._end_unbegun(job)
         gone = {job.id for job in cancelled}
         for job in waiting:
-            if begin and job.id not in self._tasks and job.id not in gone:
+            known = job.id in self._tasks or job.id in gone or job.run_id in self.problems
+            if begin and not known:
                 await self._begin(job)
         for run in complete:
             if run.id not in self.problems:
@@ -97,45 +111,77 @@ class Desk:
         if task is None:
             task = asyncio.create_task(self._work(job_id), name=f"job {job_id}")
             self._tasks[job_id] = task
-            task.add_done_callback(lambda _done: self._tasks.pop(job_id, None))
+            task.add_done_callback(lambda _done: self._left(job_id))
         await asyncio.wait([task])
 
+    def _left(self, job_id: str) -> None:
+        self._tasks.pop(job_id, None)
+        self._news.set()
+
     async def _work(self, job_id: str) -> None:
+        """Work a job to its end, and say in the rows what that was."""
         try:
             async with self._room:
                 bench = await self._open(job_id)
-                if bench is None:
-                    return
-                self._benches[job_id] = bench
-                state = await pipeline.work(bench)
-            await self._end(job_id, state, None)
-        except Cancelled as error:
-            if job_id in self._handed_back:
-                await self._put_back(job_id)
-            else:
-                await self._end(job_id, JobState.CANCELLED, error)
-        except OutcomeUnknown as error:
-            await self._end(job_id, JobState.OUTCOME_UNKNOWN, error)
-        except MaquetteError as error:
-            await self._end(job_id, JobState.FAILED, error)
+                if bench is not None:
+                    await self._finish(bench, *await self._outcome(bench))
         except Exception as error:
-            log.exception("job %s failed in an unforeseen way", job_id)
-            await self._end(job_id, JobState.FAILED, error)
+            # Not the job's work but our rows failed: stop trying, and tell whoever waits.
+            log.exception("job %s could not be opened or ended", job_id)
+            self.problems[job_id.rpartition("-")[0]] = _told(error)
         finally:
             self._benches.pop(job_id, None)
+
+    async def _outcome(self, bench: Bench) -> tuple[JobState, Exception | None]:
+        try:
+            return await pipeline.work(bench), None
+        except Cancelled as error:
+            return JobState.CANCELLED, error
+        except OutcomeUnknown as error:
+            return JobState.OUTCOME_UNKNOWN, error
+        except MaquetteError as error:
+            return JobState.FAILED, error
+        except Exception as error:
+            log.exception("job %s failed in an unforeseen way", bench.job_id)
+            return JobState.FAILED, error
+
+    async def _finish(self, bench: Bench, state: JobState, error: Exception | None) -> None:
+        if state is JobState.CANCELLED and bench.job_id in self._handed_back:
+            await self._put_back(bench.job_id)
+            return
+        if state is not JobState.SUCCEEDED:
+            doubt = await calls.put_in_order(bench)
+            if doubt is not None:
+                state, error = JobState.OUTCOME_UNKNOWN, doubt
+        await self._end(bench.job_id, state, error)
+
+    async def _end_unbegun(self, job: Job) -> None:
+        """End a cancelled job that this desk has not begun; another may have, and died."""
+        async with self.shop.db.read() as session:
+            run = await session.get_one(Run, job.run_id)
+        try:
+            await self._finish(self._bench(run, job), JobState.CANCELLED, None)
+        except Exception as error:
+            log.exception("job %s could not be ended", job.id)
+            self.problems[run.id] = _told(error)
 
     async def _open(self, job_id: str) -> Bench | None:
         now = self.shop.clock.now()
         async with self.shop.db.write() as session:
             job = await session.get_one(Job, job_id)
-            if JobState(job.state).final:
-                return None
             run = await session.get_one(Run, job.run_id)
+            if JobState(job.state).final or run.cancel_requested_at is not None:
+                return None
+            bench = self._bench(run, job)
+            self._benches[job_id] = bench  # before the commit: from then on it can be cancelled
             run.state = JobState.RUNNING.value
             run.started_at = run.started_at or now
             job.state = JobState.RUNNING.value
             job.started_at = job.started_at or now
             self._record(session, run, job, "job_started", now_state=job.state)
+        return bench
+
+    def _bench(self, run: Run, job: Job) -> Bench:
         return Bench(
             shop=self.shop,
             place=self.shop.place(run.root),
@@ -155,11 +201,10 @@ class Desk:
             await ledger.close_hold(session, job_id)
             job.state = state.value
             job.finished_at = self.shop.clock.now()
-            job.error_code = None if error is None else getattr(error, "code", "internal")
+            job.error_code = None if error is None else _told(error).code
             job.error_message = None if error is None else str(error)
-            self._record(
-                session, run, job, "job_ended", now_state=state.value, why=str(error or "")
-            )
+            why = job.error_message or ""
+            self._record(session, run, job, "job_ended", now_state=state.value, why=why)
 
     async def _put_back(self, job_id: str) -> None:
         """Let a job wait for the next desk, its hold and its finished steps kept."""
@@ -173,9 +218,9 @@ class Desk:
         """Let one run whose log cannot be written stop nobody else's."""
         try:
             await self._close_run(run_id)
-        except MaquetteError as error:
-            self.problems[run_id] = error
-            log.warning("run %s could not be closed: %s", run_id, error)
+        except Exception as error:
+            log.exception("run %s could not be closed", run_id)
+            self.problems[run_id] = _told(error)
 
     async def _close_run(self, run_id: str) -> None:
         """Write the run's log first: a crash in between only writes it again."""
@@ -202,3 +247,10 @@ class Desk:
             scene="" if job is None else job.scene,
             **data,
         )
+
+
+def _told(error: Exception) -> MaquetteError:
+    """Give a bug a code of ours; an error that has one keeps it."""
+    if isinstance(error, MaquetteError):
+        return error
+    return MaquetteError(f"{type(error).__name__}: {error}")

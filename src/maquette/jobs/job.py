@@ -38,6 +38,8 @@ class Bench:
     cancelling: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a person asks for the job's end."""
 
+    _done: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+
     def record(self, session: AsyncSession, kind: str, **data: Any) -> None:
         events.record(
             session,
@@ -56,9 +58,13 @@ class Bench:
             self.record(session, kind, **data)
 
     async def result_of(self, name: str) -> dict[str, Any] | None:
-        async with self.shop.db.read() as session:
-            found = await runs.step(session, self.job_id, name)
-            return None if found is None else found.result
+        """Return what a step that is done said; the rows are read once, then kept in step."""
+        if not self._done:
+            async with self.shop.db.read() as session:
+                rows = await runs.steps_of(session, self.job_id)
+            self._done.update({row.name: row.result for row in rows if row.result is not None})
+            self._done.setdefault("", {})
+        return self._done.get(name)
 
     def check(self) -> None:
         """Raise `Cancelled` once a person asked for the job's end."""
@@ -86,6 +92,7 @@ class Bench:
                 self.check()
             return await task
         finally:
+            task.cancel()
             asked.cancel()
 
     async def compute(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -117,13 +124,14 @@ class Bench:
             )
         try:
             result, commit = await work()
+            async with self.shop.db.write() as session:
+                if commit is not None:
+                    await commit(session)
+                await runs.finish_step(session, self.job_id, name, result, now())
+                self.record(session, "step_done", step=name)
+            self._done[name] = result
         except BaseException:
             async with self.shop.db.write() as session:
                 await runs.abandon_step(session, self.job_id, name)
             raise
-        async with self.shop.db.write() as session:
-            if commit is not None:
-                await commit(session)
-            await runs.finish_step(session, self.job_id, name, result, now())
-            self.record(session, "step_done", step=name)
         return result

@@ -41,7 +41,7 @@ async def work(bench: Bench) -> JobState:
     if selected is None:
         await bench.step("publish", lambda: publish.rejected(bench))
         return JobState.FAILED_OUTPUT_GUARD
-    winner = (await _candidates(bench))[selected].asset_id
+    winner = next(one for one in await _candidates(bench) if one.position == selected).asset_id
     chain = await post.run(bench, winner)
     passed = True
     if len(chain) > 1:
@@ -62,12 +62,12 @@ async def _generate(bench: Bench, index: int, count: int) -> None:
 
     async def send() -> Outcome:
         answer = await calls.call(bench, wanted)
-        return await _take_in(bench, answer, first)
+        return await _take_in(bench, answer)
 
     await bench.step(name, send)
 
 
-async def _take_in(bench: Bench, answer: calls.Answer, first: int) -> Outcome:
+async def _take_in(bench: Bench, answer: calls.Answer) -> Outcome:
     """Store the pictures of an answer; the rows commit with its settlement."""
     images = answer.generated.images
     digests = [digest_of(image.data) for image in images]
@@ -80,6 +80,8 @@ async def _take_in(bench: Bench, answer: calls.Answer, first: int) -> Outcome:
     async def commit(session: AsyncSession) -> None:
         await answer.settle(session, bench)
         parents = await _parents(session, bench)
+        # Counted on, not computed: a provider may answer with fewer or more than was asked.
+        first = len(await runs.candidates_of(session, bench.job_id))
         for offset, (digest, fact, share) in enumerate(zip(digests, facts, shares, strict=True)):
             asset_id = await assets.add(
                 session,
@@ -154,17 +156,18 @@ async def _guard(bench: Bench) -> Outcome:
         for candidate in candidates
     ]
     passing = [index for index, verdict in enumerate(verdicts) if verdict.passed]
-    selected = min(passing, key=lambda index: verdicts[index].rank(), default=None)
+    best = min(passing, key=lambda index: verdicts[index].rank(), default=None)
+    selected = None if best is None else candidates[best].position
 
     async def commit(session: AsyncSession) -> None:
-        for index, (candidate, verdict) in enumerate(zip(candidates, verdicts, strict=True)):
+        for candidate, verdict in zip(candidates, verdicts, strict=True):
             await session.execute(
                 update(Candidate)
                 .where(Candidate.id == candidate.id)
                 .values(
                     state="passed" if verdict.passed else "failed_output_guard",
                     verdict=verdict.model_dump(mode="json"),
-                    selected=index == selected,
+                    selected=candidate.position == selected,
                 )
             )
         await session.execute(

@@ -34,6 +34,8 @@ class Retries:
     tries: int = 5
     first_wait_s: float = 1.0
     longest_wait_s: float = 60.0
+    longest_asked_s: float = 600.0
+    """A provider that asks for more patience than this fails the job instead."""
 
     def wait_s(self, tried: int, asked_s: float | None) -> float:
         """Double each time; what the provider asks for wins where it is longer."""

@@ -69,8 +69,9 @@ def notes(studio: Studio, posts: Iterable[PostChain]) -> list[str]:
         titles = [studio.shop.operations[f"background.{name}"].title for name in backends]
         named = (f"{name} ({title})" for name, title in zip(backends, titles, strict=True))
         told.append(f"background removal: {' then '.join(named)}.")
-    if told and not _edits_with_a_model(studio):
-        told.append("refine pass left out: no provider with an edit model is configured.")
+    if told:
+        why = "this version has none" if _edits_with_a_model(studio) else "no edit model is ready"
+        told.append(f"refine pass left out: {why}.")
     upscalers = {one.upscale.backend for one in chains if one.upscale}
     titles = {name: studio.shop.operations[f"upscale.{name}"].title for name in upscalers}
     return told + [f"upscale: {name} ({title})." for name, title in sorted(titles.items())]

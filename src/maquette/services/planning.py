@@ -14,7 +14,7 @@ from maquette.core import money
 from maquette.core.errors import BadParameter, CapabilityMissing
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec, Manifest, RunOrder, SceneOverride
-from maquette.core.provider import Provider
+from maquette.core.provider import Provider, priced
 from maquette.core.requests import ImageRequest, ModelProfile
 from maquette.services import chain, inputs, manifest
 from maquette.services.inputs import GivenPicture
@@ -259,7 +259,7 @@ def _require(able: bool, profile: ModelProfile, what: str, way_out: str) -> None
 def _priced(job: PlannedJob, provider: Provider) -> PlannedJob:
     total = sum(
         (
-            provider.estimate(job.spec.request.model_copy(update={"count": count}))
+            priced(provider, job.spec.request.model_copy(update={"count": count}))
             for count in job.spec.calls
         ),
         start=money.FREE,

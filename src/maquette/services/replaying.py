@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from maquette.core import money
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
+from maquette.core.provider import priced
 from maquette.core.requests import ImageRequest
 from maquette.db import assets, runs
 from maquette.db.tables import Job, Project
@@ -32,11 +33,11 @@ async def replay(studio: Studio, run_id: str, spending: running.Spending) -> str
 
 
 def _price(studio: Studio, spec: JobSpec) -> Usd:
-    provider = studio.shop.providers[spec.request.provider]
+    provider = running.checked(studio, spec)
     requests: list[ImageRequest] = [
         spec.request.model_copy(update={"count": count}) for count in spec.calls
     ]
-    return Usd(sum((provider.estimate(one) for one in requests), start=money.FREE))
+    return Usd(sum((priced(provider, one) for one in requests), start=money.FREE))
 
 
 @dataclass(frozen=True)

@@ -188,14 +188,18 @@ def read(path: Path) -> RunLog:
 
 
 async def ingest(database: Database, project: Project, root: str, log: RunLog) -> bool:
-    """Add a run log's rows to a database; False where they were there already.
+    """Add a run log's rows to a database; False where they are as they were.
 
-    Money of a run that another installation paid is recorded with its attempts; no cap of this
-    one counts it.
+    A run that was ingested before and went on where it came from is brought up to date; one that
+    was worked here stands as it is. Money that another installation paid is recorded with its
+    attempts; no cap of this one counts it.
     """
     async with database.write() as session:
-        if await session.get(Run, log.run) is not None:
-            return False
+        known = await session.get(Run, log.run)
+        if known is not None:
+            if not known.foreign or known.finished_at == log.finished_at:
+                return False
+            await runs.forget(session, log.run)
         session.add(_run_row(project, root, log))
         await session.flush()
         for job in log.jobs:
@@ -220,6 +224,7 @@ def _run_row(project: Project, root: str, log: RunLog) -> Run:
         max_spend_nano=log.max_spend_nano,
         worst_case_nano=log.reserved_nano,
         confirmed=log.confirmed,
+        foreign=True,
         created_at=log.created_at,
         started_at=log.started_at,
         finished_at=log.finished_at,

@@ -17,6 +17,7 @@ from maquette.core import money
 from maquette.core.errors import BudgetExceeded, NotConfirmed, NotResumable, OutcomeUnknown
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
+from maquette.core.provider import Provider, priced, profile_of
 from maquette.core.requests import Digest
 from maquette.core.states import AttemptState, JobState
 from maquette.core.storage import object_key
@@ -24,7 +25,7 @@ from maquette.db import assets, events, ledger, runs
 from maquette.db.tables import Event, Job, Project, Run
 from maquette.jobs.desk import Desk
 from maquette.jobs.workshop import Place
-from maquette.services import projects, runlog
+from maquette.services import chain, projects, runlog
 from maquette.services.inputs import GivenPicture
 from maquette.services.planning import Plan, PlannedJob
 from maquette.services.studio import Studio
@@ -105,7 +106,7 @@ async def write_run(
     replay_of: str | None = None,
 ) -> str:
     now = studio.shop.clock.now()
-    run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     total = sum((worst for _, worst in specs), start=money.FREE)
     limit = spending.max_spend
     async with studio.shop.db.write() as session:
@@ -185,10 +186,13 @@ async def see_through(
                 await asyncio.wait([follower], timeout=_TAKEOVER_S)
                 continue
             try:
-                await _work(studio, run_id, leaving or unhurried)
+                async with studio.shop.db.desk() as mine:
+                    if mine:
+                        await _work(studio, run_id, leaving or unhurried)
+                        break
             finally:
                 lock.release()
-            break
+            await asyncio.wait([follower], timeout=_TAKEOVER_S)
         await follower
     finally:
         stop.set()
@@ -202,34 +206,30 @@ async def _work(studio: Studio, run_id: str, leaving: asyncio.Event) -> None:
 
     async def done() -> bool:
         if run_id in desk.problems:
-            raise desk.problems[run_id]
+            return True
         async with studio.shop.db.read() as session:
             return JobState((await runs.by_id(session, run_id)).state).final
 
     await desk.work_until(done, leaving)
+    if run_id in desk.problems:
+        raise desk.problems[run_id]
 
 
 async def _follow(studio: Studio, run_id: str, tell: Tell, stop: asyncio.Event) -> None:
-    last = await _last_ending(studio, run_id)
+    """Tell the run's events from its last beginning on, until it has ended."""
+    async with studio.shop.db.read() as session:
+        last = await events.last_of_kinds(session, run_id, ("run_queued", "run_resumed"))
     while not stop.is_set():
         async with studio.shop.db.read() as session:
+            ended = JobState((await runs.by_id(session, run_id)).state).final
             news = await events.after(session, run_id, last)
         for event in news:
             last = event.id
             await tell(event)
-            if event.kind == "run_ended":
-                return
+        if ended and not news:
+            return
         if not news:
             await asyncio.sleep(_FOLLOW_S)
-
-
-async def _last_ending(studio: Studio, run_id: str) -> int:
-    """Return the event before which a run that was resumed had ended already."""
-    async with studio.shop.db.read() as session:
-        run = await runs.by_id(session, run_id)
-        if JobState(run.state).final:
-            return 0
-        return await events.last_of_kind(session, run_id, "run_ended")
 
 
 async def cancel(studio: Studio, run_id: str) -> None:
@@ -255,8 +255,9 @@ async def resume(studio: Studio, run_id: str, spending: Spending) -> str:
     async with studio.shop.db.read() as session:
         run = await runs.by_id(session, run_id)
         jobs = [job for job in await runs.jobs_of(session, run.id) if _resumable(job)]
-        remaining = {job.id: await _still_to_pay(studio, session, job) for job in jobs}
+    _check_resumable(run)
     await _refuse_undecided(studio, run)
+    remaining = {job.id: await _still_to_pay(studio, job) for job in jobs}
     await asyncio.to_thread(studio.shop.place(run.root).folders.prepare)
     if not jobs:
         if not JobState(run.state).final:
@@ -267,10 +268,15 @@ async def resume(studio: Studio, run_id: str, spending: Spending) -> str:
         )
     reopened = [job for job in jobs if JobState(job.state).final]
     owed = Usd(sum((remaining[job.id] for job in reopened), start=money.FREE))
-    confirmed = spending.confirmed or run.confirmed
+    within = await _settled(studio, run) + owed <= money.from_nano(run.worst_case_nano)
+    confirmed = spending.confirmed or (run.confirmed and within)
     check_spending(owed, Spending(confirmed, spending.max_spend))
     async with studio.shop.db.write() as session:
         run = await runs.by_id(session, run.id)
+        now_open = {one.id for one in await runs.jobs_of(session, run.id) if not _ended(one)}
+        reopened = [job for job in reopened if job.id not in now_open]
+        if spending.max_spend is not None:
+            await ledger.set_cap(session, f"run:{run.id}", money.to_nano(spending.max_spend))
         run.cancel_requested_at = None
         run.finished_at = None
         if reopened:
@@ -298,22 +304,56 @@ async def resume(studio: Studio, run_id: str, spending: Spending) -> str:
     return run.id
 
 
+def _check_resumable(run: Run) -> None:
+    if run.foreign:
+        raise NotResumable(
+            f"Run {run.id} was worked by another installation and only ingested here; resume it "
+            "there. `maquette replay` makes it anew here."
+        )
+    if run.cancel_requested_at is not None and not JobState(run.state).final:
+        raise NotResumable(f"Run {run.id} is stopping; wait until it has ended, then resume it.")
+
+
+def _ended(job: Job) -> bool:
+    return JobState(job.state).final
+
+
+async def _settled(studio: Studio, run: Run) -> Usd:
+    async with studio.shop.db.read() as session:
+        attempts = [
+            attempt
+            for job in await runs.jobs_of(session, run.id)
+            for attempt in await runs.attempts_of(session, job.id)
+        ]
+    return money.from_nano(sum(attempt.settled_nano for attempt in attempts))
+
+
 def _resumable(job: Job) -> bool:
     return JobState(job.state) not in {JobState.SUCCEEDED, JobState.FAILED_OUTPUT_GUARD}
 
 
-async def _still_to_pay(studio: Studio, session: AsyncSession, job: Job) -> Usd:
+def checked(studio: Studio, spec: JobSpec) -> Provider:
+    """Return the spec's provider; raise what today's installation cannot do of it."""
+    provider = studio.shop.providers[spec.request.provider]
+    profile_of(provider, spec.request.model)
+    provider.check(spec.request)
+    chain.resolved(studio, spec.post)
+    return provider
+
+
+async def _still_to_pay(studio: Studio, job: Job) -> Usd:
     """Price the calls of a job that no settled or standing attempt answers."""
     spec = JobSpec.model_validate(job.spec)
-    provider = studio.shop.providers[spec.request.provider]
+    provider = checked(studio, spec)
     standing = {AttemptState.SETTLED, AttemptState.SENT, AttemptState.UNKNOWN}
-    attempts = await runs.attempts_of(session, job.id)
+    async with studio.shop.db.read() as session:
+        attempts = await runs.attempts_of(session, job.id)
     answered = {one.call for one in attempts if one.state in standing}
     open_calls = [
         count for index, count in enumerate(spec.calls) if f"generate.{index}" not in answered
     ]
     prices = (
-        provider.estimate(spec.request.model_copy(update={"count": count})) for count in open_calls
+        priced(provider, spec.request.model_copy(update={"count": count})) for count in open_calls
     )
     return Usd(sum(prices, start=money.FREE))
 

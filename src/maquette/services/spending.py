@@ -153,7 +153,7 @@ async def undecided(studio: Studio) -> Sequence[Undecided]:
         select(Attempt, Job)
         .join(Job, Job.id == Attempt.job_id)
         .where(Attempt.state == AttemptState.UNKNOWN.value)
-        .order_by(Attempt.sent_at)
+        .order_by(Attempt.sent_at, Attempt.id)
     )
     async with studio.shop.db.read() as session:
         return [

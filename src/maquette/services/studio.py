@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.engine import make_url
+
 from maquette.jobs.engine import Engine
 from maquette.jobs.workshop import Workshop
 
@@ -20,5 +22,8 @@ class Studio:
 
     @property
     def desk_lock(self) -> Path:
-        """Whoever locks this file works all queued runs of the home."""
+        """Whoever locks this file works all queued runs of the database beside it."""
+        url = make_url(self.shop.db.url)
+        if self.shop.db.is_sqlite and url.database:
+            return Path(url.database).with_suffix(".desk.lock")
         return self.home / "desk.lock"

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from maquette.core.errors import (
     BadProviderReply,
+    CapabilityMissing,
     OutcomeUnknown,
     PriceUnknown,
     ProviderRefused,
@@ -39,8 +40,9 @@ from maquette.core.requests import (
 )
 from maquette.imaging import png
 
-Does = Literal["answer", "refuse", "busy", "down", "lose", "garbage", "crash"]
-"""`lose`: the call is charged and its answer never comes; `busy` and `down` charge nothing."""
+Does = Literal["answer", "refuse", "busy", "down", "lose", "garbage", "crash", "detach", "no-key"]
+"""`lose`: the call is charged and its answer never comes; `busy` and `down` charge nothing;
+`detach`: the work is accepted, then the connection goes; `no-key`: wrong before sending."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class Act:
     partials: int = 0
     blank: bool = False
     """Answer with pictures that the guard refuses."""
+    pictures: int | None = None
+    """Answer with so many pictures, whatever was asked for."""
+    cost: str | None = None
+    """Say that it cost so much."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,8 @@ class ScriptedProvider(Provider):
         self._script = list(script)
         self._price = Decimal(price)
         self._boundary = boundary
+        self.deaf = 0
+        """How many of the next questions for a ticket fail for want of a connection."""
 
     def models(self) -> Sequence[ModelProfile]:
         return [_profile("paid"), _profile("ticketed"), _profile("free"), _profile("unpriced")]
@@ -144,21 +152,18 @@ class ScriptedProvider(Provider):
     async def generate(self, request: ImageRequest, run: Run) -> Generated:
         act = self._next_act()
         self._boundary("before the call")
-        if act.does == "busy":
-            raise RateLimited("The script says: too many requests.", retry_after=act.retry_after_s)
-        if act.does == "down":
-            raise ProviderUnavailable("The script says: no connection.")
-        if act.does == "refuse":
-            raise ProviderRefused("The script says: refused by moderation.")
+        _refuse(act)
         ticket = uuid4().hex
         charged = int(self.estimate(request) * 10**9)
         self.books.add(Entry(ticket, request.model, request.count, charged, act.does))
-        reply = _reply(request, blank=act.blank)
+        reply = _reply(request, act)
         if request.model == "ticketed":
             self.books.keep(ticket, reply)
             self._boundary("before the ticket")
             await run.accepted(Ticket(ticket))
             self._boundary("after the ticket")
+            if act.does == "detach":
+                raise ProviderUnavailable("The script says: the connection went.")
         for index in range(act.partials):
             await run.partial(index, Encoded(reply[:16], "image/png"))
         await asyncio.sleep(act.delay_s)
@@ -179,9 +184,14 @@ class ScriptedProvider(Provider):
         except ValueError:
             raise BadProviderReply("The answer is not the JSON that was promised.") from None
         images = [Encoded(base64.b64decode(one), "image/png") for one in document["images"]]
-        return Generated(images, request, self.estimate(request), details={"by": "script"})
+        said = document["cost"]
+        cost = self.estimate(request) if said is None else Usd(Decimal(said))
+        return Generated(images, request, cost, details={"by": "script"})
 
     async def resume(self, ticket: Ticket, request: ImageRequest, run: Run) -> Generated:
+        if self.deaf:
+            self.deaf -= 1
+            raise ProviderUnavailable("The script says: still no connection.")
         reply = self.books.kept(ticket.id)
         if reply is None:
             raise OutcomeUnknown(f"The other side does not know {ticket.id!r}.")
@@ -189,6 +199,18 @@ class ScriptedProvider(Provider):
 
     def _next_act(self) -> Act:
         return self._script.pop(0) if self._script else Act()
+
+
+def _refuse(act: Act) -> None:
+    """Fail before anything is charged."""
+    if act.does == "busy":
+        raise RateLimited("The script says: too many requests.", retry_after=act.retry_after_s)
+    if act.does == "down":
+        raise ProviderUnavailable("The script says: no connection.")
+    if act.does == "no-key":
+        raise CapabilityMissing("The script says: the key is not set.")
+    if act.does == "refuse":
+        raise ProviderRefused("The script says: refused by moderation.")
 
 
 def _profile(model: str) -> ModelProfile:
@@ -205,9 +227,11 @@ def _profile(model: str) -> ModelProfile:
     )
 
 
-def _reply(request: ImageRequest, *, blank: bool) -> bytes:
-    pictures = [_picture(request, index, blank=blank) for index in range(request.count)]
-    return json.dumps({"images": [base64.b64encode(one).decode() for one in pictures]}).encode()
+def _reply(request: ImageRequest, act: Act) -> bytes:
+    count = request.count if act.pictures is None else act.pictures
+    pictures = [_picture(request, index, blank=act.blank) for index in range(count)]
+    images = [base64.b64encode(one).decode() for one in pictures]
+    return json.dumps({"images": images, "cost": act.cost}).encode()
 
 
 def _picture(request: ImageRequest, index: int, *, blank: bool) -> bytes:

@@ -90,7 +90,9 @@ def upper_bound(entry: ModelEntry, request: ImageRequest, *, size: str | Wide) -
     picture = _dearest(entry, price.output, quality, size)
     partials = _PARTIAL * int(request.options.get("partial_images", 0))
     output = picture * request.count + partials
-    return Usd(_input_bound(price, price.rates, request) + output * price.rates.image_out / _MILLION)
+    return Usd(
+        _input_bound(price, price.rates, request) + output * price.rates.image_out / _MILLION
+    )
 
 
 def _input_bound(price: Price, rates: Rates, request: ImageRequest) -> Decimal:
@@ -137,11 +139,13 @@ def _input_charge(rates: Rates, usage: Usage) -> Decimal:
     cached = details.cached_tokens_details or CachedTokens()
     text_cached = rates.text_in if rates.text_in_cached is None else rates.text_in_cached
     image_cached = rates.image_in if rates.image_in_cached is None else rates.image_in_cached
+    text = min(cached.text_tokens, details.text_tokens)
+    image = min(cached.image_tokens, details.image_tokens)
     return (
-        (details.text_tokens - cached.text_tokens) * rates.text_in
-        + cached.text_tokens * text_cached
-        + (details.image_tokens - cached.image_tokens) * rates.image_in
-        + cached.image_tokens * image_cached
+        (details.text_tokens - text) * rates.text_in
+        + text * text_cached
+        + (details.image_tokens - image) * rates.image_in
+        + image * image_cached
     )
 
 

@@ -22,7 +22,7 @@ class Entry(BaseModel, frozen=True, extra="forbid"):
     """Base of the data rows: a misspelt field is an error."""
 
 
-class Rates(Entry):
+class Rates(Entry, frozen=True):
     """What tokens cost; cached input costs the full rate where no rate of its own is given."""
 
     text_in: Rate
@@ -33,7 +33,7 @@ class Rates(Entry):
     text_out: Rate | None = None
 
 
-class OutputTokens(Entry):
+class OutputTokens(Entry, frozen=True):
     """How many tokens a picture has, by quality."""
 
     cells: dict[str, Annotated[int, Field(gt=0)]] = Field(min_length=1)
@@ -42,7 +42,7 @@ class OutputTokens(Entry):
     """A factor on top, 1 where none is given."""
 
 
-class Price(Entry):
+class Price(Entry, frozen=True):
     """Either a fixed amount a picture, or tokens."""
 
     per_image: Annotated[Decimal, Field(gt=0)] | None = None
@@ -62,7 +62,7 @@ class Price(Entry):
 OptionSet = Literal["wide", "plain", "fidelity", "low-fidelity", "bare"]
 
 
-class ModelEntry(Entry):
+class ModelEntry(Entry, frozen=True):
     """One model, ours or one of a compatible server."""
 
     id: str = Field(min_length=1)
@@ -88,7 +88,7 @@ class ModelEntry(Entry):
         return self
 
 
-class Catalogue(Entry):
+class Catalogue(Entry, frozen=True):
     """The table that ships, with the day and the origin of its numbers."""
 
     as_of: date
@@ -97,7 +97,7 @@ class Catalogue(Entry):
     models: tuple[ModelEntry, ...]
 
 
-class BareOptions(NoOptions):
+class BareOptions(NoOptions, frozen=True):
     """Nothing: a compatible server that knows no more than prompt, size and count."""
 
 
@@ -125,19 +125,19 @@ class PlainOptions(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
-class WideOptions(PlainOptions):
+class WideOptions(PlainOptions, frozen=True):
     """From 2.5 on there are two more qualities."""
 
     quality: Literal["auto", "low", "medium", "high", "xhigh", "max"] = "auto"  # pyright: ignore[reportIncompatibleVariableOverride] - frozen, so wider is safe
 
 
-class FidelityOptions(PlainOptions):
+class FidelityOptions(PlainOptions, frozen=True):
     """The 1.5 generation can keep closer to its inputs."""
 
     input_fidelity: Literal["high", "low"] | None = None
 
 
-class LowFidelityOptions(PlainOptions):
+class LowFidelityOptions(PlainOptions, frozen=True):
     """The small model knows the word, and one value of it."""
 
     input_fidelity: Literal["low"] | None = None

@@ -12,9 +12,10 @@ from maquette.core.requests import Side
 Wide: TypeAlias = tuple[int, int]
 """(width_px, height_px)"""
 
-SizeRule = Annotated[tuple[tuple[Side, Side], ...], Field(min_length=1)] | Literal[
-    "any", "multiples-of-16"
-]
+SizeRule = (
+    Annotated[tuple[tuple[Side, Side], ...], Field(min_length=1)]
+    | Literal["any", "multiples-of-16"]
+)
 
 STEP_PX = 16
 LONGEST_PX = 3840
@@ -52,8 +53,7 @@ def nearest(rule: SizeRule, size: Wide) -> Wide:
     near: list[Wide] = []
     for height_px in range(STEP_PX, LONGEST_PX + 1, STEP_PX):
         base = round(height_px * shape / STEP_PX)
-        for cells in (base - 1, base, base + 1):
-            near.append((cells * STEP_PX, height_px))
+        near += [(cells * STEP_PX, height_px) for cells in (base - 1, base, base + 1)]
         # A shape beyond the limit is met by the steepest allowed.
         near += [(height_px * STEEPEST, height_px), (height_px // STEEPEST, height_px)]
     fitting = [one for one in near if one[0] > 0 and allowed(rule, one)]

@@ -94,6 +94,7 @@ def upgrade() -> None:
         sa.Column("max_spend_nano", sa.BigInteger(), nullable=True),
         sa.Column("worst_case_nano", sa.BigInteger(), nullable=False),
         sa.Column("confirmed", sa.Boolean(), nullable=False),
+        sa.Column("foreign", sa.Boolean(), nullable=False),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("log_digest", sa.String(length=64), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

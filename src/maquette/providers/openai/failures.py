@@ -1,0 +1,140 @@
+"""What the SDK raises, in our words: what may have been charged, what may be sent again.
+
+Nobody is sure after a timeout, a cut connection or a 5xx: the picture may have been made and
+billed. Only a connection that never opened, and an answer that refuses, cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx2
+
+from maquette.core.errors import (
+    OutcomeUnknown,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+    RateLimited,
+)
+
+if TYPE_CHECKING:
+    import openai
+
+_NEVER_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+)
+_EMPTY_PURSE = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+_LONGEST_QUOTE = 500
+
+
+def translate(error: openai.APIError, *, key_name: str, key: str | None) -> ProviderError:
+    """Return our error for one of the SDK's; no message ever holds the key."""
+    import openai  # noqa: PLC0415 - 0.4 s that only calls need
+
+    if isinstance(error, openai.APIStatusError):
+        return _by_status(error, key_name=key_name, key=key)
+    if isinstance(error, openai.APIConnectionError):
+        return _by_cause(error)
+    return _in_stream(error, key)
+
+
+def _by_cause(error: openai.APIConnectionError) -> ProviderError:
+    host = error.request.url.host
+    cause = error.__cause__
+    if isinstance(cause, _NEVER_SENT):
+        return ProviderUnavailable(
+            f"No connection to {host!r} ({type(cause).__name__}); nothing was sent. Check the "
+            "network and base_url."
+        )
+    what = "did not answer in time" if isinstance(cause, httpx2.TimeoutException) else "was cut off"
+    return OutcomeUnknown(
+        f"The call to {host!r} was sent and {what} ({type(cause).__name__}); it may have been "
+        "charged."
+    )
+
+
+def _by_status(error: openai.APIStatusError, *, key_name: str, key: str | None) -> ProviderError:
+    status = error.status_code
+    facts = {"status": status, "request_id": error.request_id, "upstream_code": error.code}
+    said = quoted(error, key)
+    if status in (401, 403):
+        # What the server says here often holds a part of the key.
+        return ProviderRefused(
+            f"The server refused the key {key_name} ({status}); nothing was charged. Check that "
+            "the key is right, belongs to this address and may use this model.",
+            **facts,
+        )
+    if error.code == "moderation_blocked":
+        return _moderated(said, **facts)
+    if status == 429 and error.code in _EMPTY_PURSE:
+        return ProviderRefused(
+            f"The account behind {key_name} has no credit left, so the server refused: {said} "
+            "Add credit or raise its limit there, then `maquette resume`.",
+            **facts,
+        )
+    if status == 429:
+        return RateLimited(
+            f"The server asks for patience (429): {said}",
+            retry_after=retry_after(error.response.headers),
+            **facts,
+        )
+    if status >= 500:
+        return OutcomeUnknown(
+            f"The server failed after the call was sent ({status}): {said} It may have been "
+            "charged.",
+            **facts,
+        )
+    return ProviderRefused(f"The server refused the request ({status}): {said}", **facts)
+
+
+def _in_stream(error: openai.APIError, key: str | None) -> ProviderError:
+    said = quoted(error, key)
+    if error.code == "moderation_blocked":
+        return _moderated(said, upstream_code=error.code)
+    return OutcomeUnknown(
+        f"The answer broke off with an error: {said} It may have been charged.",
+        upstream_code=error.code,
+    )
+
+
+def _moderated(said: str, **facts: str | float | None) -> ProviderRefused:
+    return ProviderRefused(
+        f"Moderation refused the request: {said} Sending it again will not help; change the "
+        "prompt or the pictures.",
+        **facts,
+    )
+
+
+def quoted(error: openai.APIError, key: str | None) -> str:
+    """Return the server's own message, cut to a sane length and without the key."""
+    body = cast("dict[str, Any]", error.body) if isinstance(error.body, dict) else {}
+    said = str(body.get("message") or "")
+    if key:
+        said = said.replace(key, "***")
+    said = " ".join(said.split())[:_LONGEST_QUOTE]
+    return repr(said) + "." if said else "without a reason."
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read `retry-after-ms`, or `retry-after` in seconds or as a date."""
+    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) / scale
+        except (KeyError, ValueError):
+            continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    try:
+        until = parsedate_to_datetime(headers["retry-after"])
+    except (KeyError, ValueError):
+        return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
