@@ -48,7 +48,7 @@ from maquette.imaging import png
 from maquette.jobs.dbos_engine import DbosEngine
 from maquette.jobs.desk import Desk
 from maquette.jobs.workers import PixelPool
-from maquette.services import planning, runlog, running
+from maquette.services import planning, runlog, running, starting
 from maquette.services.studio import Studio
 from maquette.settings import load
 from maquette.testing.scripted import Books, ScriptedProvider
@@ -220,7 +220,7 @@ async def job_overheads(folder: Path, post: PostChain) -> list[float]:
     async with open_watched(folder, parallel_jobs=1) as (studio, watch):
         for name, count in (("warm", _WARM_UP), ("measured", _JOBS)):
             planned = await plan(studio, folder, name, count, post)
-            run_id = await running.start(studio, planned, running.Spending())
+            run_id = await starting.start(studio, planned, starting.Spending())
             state = await running.see_through(studio, run_id, _ignore)
             assert state is JobState.SUCCEEDED, state
         async with studio.shop.db.read() as session:
@@ -244,7 +244,7 @@ async def clicks(folder: Path) -> list[float]:
             # At no fixed moment of the desk's own rhythm.
             await asyncio.sleep(0.25 + random.random() * 0.25)  # noqa: S311 - a person's rhythm
             begin = time.perf_counter()
-            run_id = await running.start(studio, planned, running.Spending())
+            run_id = await starting.start(studio, planned, starting.Spending())
             job_id = f"{run_id}-001"
             await _until(lambda run=run_id: ("run_ended", run) in watch.committed, working)
             times.append(watch.committed["step_started", job_id] - begin)

@@ -6,14 +6,18 @@ import errno
 import fcntl
 import os
 import stat
-from datetime import UTC, datetime
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from maquette import disk, folders
-from maquette.core.errors import StorageFull, StorageReadOnly, UnsafePath
-from maquette.folders import SHOWN, Folders, Show
+from maquette.core.errors import Conflict, StorageFull, StorageReadOnly, UnsafePath
+from maquette.folders import LEFTOVER_S, OWNER, SHOWN, TRASH_DAYS, Folders, Show
 
 AT = datetime(2026, 3, 1, 12, 30, 45, tzinfo=UTC)
 NAME = "outputs/coast.png"
@@ -44,8 +48,14 @@ def everything(root: Path) -> dict[str, bytes]:
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != "place.lock"
     }
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let the folders' clock go ahead: no program can set back when a file was made."""
+    then = time.time() + seconds
+    monkeypatch.setattr(folders.time, "time", lambda: then)
 
 
 def test_prepare_makes_the_folders_of_a_project(root: Path) -> None:
@@ -63,16 +73,41 @@ def test_prepare_makes_the_folders_of_a_project(root: Path) -> None:
     }
 
 
-def test_prepare_clears_what_a_crash_left_and_nothing_else(place: Folders) -> None:
+def test_prepare_clears_what_a_crash_left_and_nothing_else(
+    place: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(place, b"picture")
     (place.scratch / "half.tmp").write_bytes(b"half")
-    os.utime(place.scratch / "half.tmp", (0, 0))
-    (place.scratch / "another-process.tmp").write_bytes(b"in use")
     (place.scratch / "other").write_bytes(b"not ours")
+    later(monkeypatch, LEFTOVER_S + 60)
     place.prepare()
-    left = {path.name for path in place.scratch.iterdir()}
-    assert left == {"other", "another-process.tmp"}
+    assert {path.name for path in place.scratch.iterdir()} == {"other"}
     assert place.inside(NAME).read_bytes() == b"picture"
+
+
+def test_prepare_leaves_what_another_process_has_just_linked(place: Folders, stored: Path) -> None:
+    """A temporary name of an old object is as old as the object by its bytes, yet in use."""
+    os.utime(stored, (0, 0))
+    (place.scratch / "another-process.tmp").hardlink_to(stored)
+    place.prepare()
+    assert (place.scratch / "another-process.tmp").exists()
+
+
+def test_prepare_works_beside_a_writer(
+    place: Folders, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer has finished with a temporary file just as it is looked at."""
+    (place.scratch / "gone.tmp").write_bytes(b"x")
+    real = Path.stat
+
+    def vanishing(self: Path, **named: bool) -> os.stat_result:
+        if self.name == "gone.tmp":
+            self.unlink(missing_ok=True)
+        return real(self, **named)
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    Folders(root).prepare()
+    assert list(place.scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -356,3 +391,177 @@ def test_a_path_below_the_root_has_a_name(place: Folders, root: Path, tmp_path: 
 
 def test_free_space_is_told(place: Folders) -> None:
     assert place.free_bytes() > 0
+
+
+def refuse_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object, **_named: object) -> None:
+        raise NotImplementedError("no locks here")
+
+    monkeypatch.setattr(folders.FileLock, "acquire", refuse)
+
+
+@pytest.mark.parametrize("disk_has", ["links", "no links"])
+def test_a_crowd_that_archives_one_name_loses_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch, disk_has: str
+) -> None:
+    """LAB-5: an archived name is taken at once, or not at all, whoever else looks for one."""
+    place = Folders(root)
+    place.prepare()
+    names = [f"outputs/{number}/coast.png" for number in range(32)]
+    for name in names:
+        put(place, name.encode(), name)
+    refuse_locks(monkeypatch)
+    if disk_has == "no links":
+        refuse_links(monkeypatch)
+
+    def replace(name: str) -> str | None:
+        return put(Folders(root), b"new", name)
+
+    with ThreadPoolExecutor(8) as crowd:
+        replaced = list(crowd.map(replace, names))
+    assert [place.inside(str(one)).read_bytes() for one in replaced] == [n.encode() for n in names]
+
+
+def test_a_crowd_that_takes_one_name_loses_nothing(root: Path) -> None:
+    """LAB-5: as many processes, each with its own picture; all but the last are archived."""
+    written = [b"%d" % number for number in range(24)]
+    Folders(root).prepare()
+
+    def write(data: bytes) -> str | None:
+        return put(Folders(root), data)
+
+    with ThreadPoolExecutor(8) as crowd:
+        list(crowd.map(write, written))
+    assert sorted(everything(root).values()) == sorted(written)
+
+
+def test_a_crowd_that_rejects_files_of_one_name_loses_nothing(root: Path) -> None:
+    """LAB-8."""
+    place = Folders(root)
+    place.prepare()
+    names = [f"outputs/{number}/coast.png" for number in range(16)]
+    for name in names:
+        put(place, name.encode(), name)
+
+    def reject(name: str) -> str:
+        return Folders(root).move_to_bad(name, AT)
+
+    with ThreadPoolExecutor(8) as crowd:
+        moved = list(crowd.map(reject, names))
+    assert [place.inside(name).read_bytes() for name in moved] == [n.encode() for n in names]
+
+
+def test_only_one_at_a_time_changes_names(place: Folders, root: Path) -> None:
+    """Another process that is about to place a file is waited for."""
+    placed = threading.Event()
+
+    def other() -> None:
+        put(Folders(root), b"theirs")
+        placed.set()
+
+    thread = threading.Thread(target=other)
+    with FileLock(place.private / "place.lock"):
+        thread.start()
+        assert not placed.wait(0.3)
+    assert placed.wait(30)
+    thread.join()
+
+
+def test_a_symlinked_lock_is_refused(place: Folders, tmp_path: Path) -> None:
+    """LAB-4: locking a file empties it."""
+    (tmp_path / "precious").write_bytes(b"someone's")
+    (place.private / "place.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(UnsafePath, match="symbolic link"):
+        put(place, b"picture")
+    assert (tmp_path / "precious").read_bytes() == b"someone's"
+
+
+def test_where_nothing_can_be_locked_names_are_still_claimed(
+    place: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network disk without locks."""
+    refuse_locks(monkeypatch)
+    put(place, b"one")
+    assert put(place, b"two") == "archive/replaced/coast.20260301-123045.png"
+
+
+def test_a_name_that_just_fits_can_be_archived(place: Folders) -> None:
+    """LAB-5: the longest name that a disk takes, in characters of three bytes."""
+    name = f"outputs/{'海' * 83}.png"
+    put(place, b"one", name)
+    replaced = put(place, b"two", name)
+    assert replaced is not None and place.inside(replaced).read_bytes() == b"one"
+    assert place.archived(name) == [replaced]
+
+
+def test_what_was_archived_is_found_by_the_name_it_had(place: Folders) -> None:
+    replaced = {put(place, data) for data in (b"one", b"two", b"three")} - {None}
+    put(place, b"four", "outputs/coast.c2.png")
+    put(place, b"five", "outputs/coast.c2.png")
+    assert set(place.archived(NAME)) == replaced
+    assert len(replaced) == 2
+
+
+def test_a_root_belongs_to_one_project(place: Folders, root: Path) -> None:
+    place.claim("id-1", "one")
+    before = everything(root)
+    with pytest.raises(Conflict, match=r"belongs to the project 'one'.*--project-root.*delete"):
+        Folders(root).claim("id-2", "two")
+    assert everything(root) == before
+
+
+def test_a_project_may_claim_its_root_again(place: Folders, root: Path) -> None:
+    assert not place.check_owner("id-1", "one")
+    place.claim("id-1", "one")
+    Folders(root).claim("id-1", "renamed")
+    assert place.check_owner("id-1", "one")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"project": "id-1"}'])
+def test_an_owner_that_cannot_be_read_is_not_guessed(place: Folders, text: str) -> None:
+    place.inside(OWNER).write_text(text)
+    with pytest.raises(Conflict, match="cannot be told"):
+        place.claim("id-1", "one")
+
+
+def test_many_claims_at_once_have_one_winner(root: Path) -> None:
+    Folders(root).prepare()
+
+    def claim(number: int) -> bool:
+        try:
+            Folders(root).claim(f"id-{number}", "demo")
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as crowd:
+        assert sum(crowd.map(claim, range(16))) == 1
+
+
+def test_what_is_discarded_waits_in_the_trash(place: Folders, stored: Path) -> None:
+    os.utime(stored, (0, 0))
+    assert place.discard(stored, "objects/aa/object", AT)
+    kept = place.private / "trash" / "2026-03-01" / "objects" / "aa" / "object"
+    assert kept.read_bytes() == b"picture" and not stored.exists()
+    place.empty_trash(AT + timedelta(days=TRASH_DAYS))
+    assert kept.exists()
+    place.empty_trash(AT + timedelta(days=TRASH_DAYS + 1))
+    assert not kept.exists()
+
+
+def test_what_is_wanted_just_now_is_not_discarded(place: Folders, stored: Path) -> None:
+    """Somebody stored it again between the look and the move."""
+    assert not place.discard(stored, "objects/aa/object", AT)
+    assert stored.read_bytes() == b"picture"
+    stored.unlink()
+    assert not place.discard(stored, "objects/aa/object", AT)
+
+
+def test_the_trash_loses_only_its_own_days(place: Folders, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    trash = place.private / "trash"
+    (trash / "mine-to-keep").mkdir(parents=True)
+    (trash / "2026-99-99").mkdir()
+    (trash / "2020-01-01").symlink_to(tmp_path / "outside", target_is_directory=True)
+    place.empty_trash(AT)
+    assert {path.name for path in trash.iterdir()} == {"mine-to-keep", "2026-99-99", "2020-01-01"}

@@ -110,6 +110,9 @@ def build(settings: Settings, kind: type[Provider]) -> Provider:
         first = error.errors()[0]
         name = "__".join(str(part) for part in ("PROVIDERS", kind.id, *first["loc"])).upper()
         raise BadParameter(f"The setting MAQUETTE_{name} is wrong: {first['msg']}.") from None
+    key_name = getattr(config, "key_name", None)
+    if key_name is not None:  # it is told whether its key is set, and gets it only for a call
+        config = config.model_copy(update={"has_key": secret(key_name) is not None})
     return kind.build(config, rules)
 
 

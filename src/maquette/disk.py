@@ -56,6 +56,30 @@ def write_durably(path: Path, data: bytes, *, scratch: Path, mode: int = 0o644) 
         sync_folder(path.parent)
 
 
+def moved(source: Path, target: Path) -> bool:
+    """Move a file to a name that nothing has; False where something has it."""
+    if not source.is_symlink():
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            pass
+        else:
+            source.unlink()
+            return True
+    try:
+        target.open("xb").close()
+    except FileExistsError:
+        return False
+    try:
+        source.replace(target)
+    except BaseException:
+        target.unlink()
+        raise
+    return True
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and its parents, each durable in its own parent."""
     if path.is_dir():
@@ -74,3 +98,8 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def shortened(text: str, size_bytes: int) -> str:
+    """Cut a text to so many bytes of UTF-8, between two characters."""
+    return text.encode()[:size_bytes].decode(errors="ignore")

@@ -6,18 +6,32 @@ The store under `.maquette/` holds the bytes; these folders show them under huma
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import sys
 import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from uuid import uuid4
 
-from maquette.core.errors import UnsafePath
-from maquette.disk import explained, make_folder, sync_folder, write_durably
+from filelock import FileLock
+
+from maquette.core.errors import Conflict, UnsafePath
+from maquette.disk import (
+    explained,
+    make_folder,
+    moved,
+    shortened,
+    sync_folder,
+    write_durably,
+)
 
 OUTPUTS = "outputs"
 UPSCALED = "upscaled"
@@ -28,9 +42,18 @@ BAD = "archive/bad"
 REPLACED = "archive/replaced"
 SHOWN = (OUTPUTS, UPSCALED, COLOUR_CORRECTED, BACKGROUND_REMOVED, RUNS, BAD, REPLACED)
 PRIVATE = ".maquette"
+OWNER = f"{PRIVATE}/owner.json"
+TRASH = f"{PRIVATE}/trash"
+_LOCK = f"{PRIVATE}/place.lock"
 
 LEFTOVER_S = 3600
-"""A temporary file this old is what a crash left, not what another process is writing."""
+"""A file this old is what a crash left, not what another process is about to use."""
+
+TRASH_DAYS = 7
+"""For so long what was swept can be put back by hand."""
+
+_LONGEST_STEM = 200
+"""In bytes: with a time, a number and a suffix it is below the 255 of every file system."""
 
 Show = Literal["auto", "link", "copy"]
 """`auto`: a reflink where the file system has one, else a read-only hard link, else a copy."""
@@ -80,8 +103,38 @@ class Folders:
                 # As the parent of a name: the folder itself must not be a link either.
                 make_folder(self.inside(f"{name}/-").parent)
             for rest in self.scratch.glob("*.tmp"):
-                if time.time() - rest.stat().st_mtime > LEFTOVER_S:  # else it may be in use
-                    rest.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # another process has finished with it
+                    # Not the time of the bytes: a hard link shares that with its object.
+                    if time.time() - rest.stat().st_ctime > LEFTOVER_S:  # else it may be in use
+                        rest.unlink()
+
+    def claim(self, project_id: str, slug: str) -> None:
+        """Note whose root this is; raise `Conflict` where it is another project's."""
+        if self.check_owner(project_id, slug):
+            return
+        with explained(self.root), self._alone():
+            if not self.check_owner(project_id, slug):
+                owner = {"project": project_id, "slug": slug}
+                self.write(OWNER, json.dumps(owner).encode() + b"\n")
+
+    def check_owner(self, project_id: str | None, slug: str) -> bool:
+        """Say whether the project has claimed the root; raise `Conflict` where another has."""
+        path = self.inside(OWNER)
+        with explained(path):
+            try:
+                text = path.read_text(encoding="utf-8")
+            except FileNotFoundError:
+                return False
+        owner, name = _owner(text)
+        if owner is not None and owner == project_id:
+            return True
+        whose = "a project that cannot be told" if owner is None else f"the project {name!r}"
+        raise Conflict(
+            f"The folder {str(self.root)!r} belongs to {whose}, and not to {slug!r} of this "
+            f"database. Nothing was changed. Give {slug!r} a folder of its own: --project-root "
+            f"DIR, or `maquette project storage set-local {slug} --root DIR`. Where the other is "
+            f"gone for good, delete {str(path)!r}: its stored pictures are leftovers then."
+        )
 
     def inside(self, relative: str) -> Path:
         """Return the path of a name below the root, or raise `UnsafePath`.
@@ -111,11 +164,11 @@ class Folders:
         Doing it again changes nothing, so a crash at any point can be repeated.
         """
         target = self.inside(relative)
-        if target.is_dir() and not target.is_symlink():
-            raise UnsafePath(
-                f"{str(target)!r} is a folder where a picture should go; move it away."
-            )
-        with explained(target):
+        with explained(target), self._alone():
+            if target.is_dir() and not target.is_symlink():
+                raise UnsafePath(
+                    f"{str(target)!r} is a folder where a picture should go; move it away."
+                )
             if target.is_file() and not target.is_symlink() and _same(source, target):
                 return Placed(relative)
             replaced = None
@@ -136,14 +189,45 @@ class Folders:
     def move_to_bad(self, relative: str, at: datetime) -> str:
         """Move a file that a person rejected into `archive/bad/`; return its new name."""
         source = self.inside(relative)
-        goal = self._free_name(f"{BAD}/{source.name}", at)
-        target = self.inside(goal)
-        with explained(target):
-            make_folder(target.parent)
-            source.rename(target)
+        with explained(source), self._alone():
+            goal = self._move_away(source, BAD, at)
             sync_folder(source.parent)
-            sync_folder(target.parent)
         return goal
+
+    def archived(self, relative: str) -> list[str]:
+        """Return the names below `archive/replaced/` of what once had this name."""
+        name = PurePosixPath(relative)
+        stem, suffix = re.escape(shortened(name.stem, _LONGEST_STEM)), re.escape(name.suffix)
+        pattern = re.compile(rf"{stem}\.\d{{8}}-\d{{6}}(-\d+)?{suffix}")
+        folder = self.inside(f"{REPLACED}/-").parent
+        names = sorted(path.name for path in folder.glob("*") if path.is_file())
+        return [f"{REPLACED}/{name}" for name in names if pattern.fullmatch(name)]
+
+    def discard(self, path: Path, key: str, at: datetime) -> bool:
+        """Move an object of the store to the trash, unless somebody counts on it just now."""
+        goal = self.inside(f"{TRASH}/{at:%Y-%m-%d}/{key}")
+        with explained(path):
+            make_folder(goal.parent)
+            try:
+                path.replace(goal)
+            except FileNotFoundError:
+                return False
+            if young(goal):  # it was wanted again in this very moment
+                goal.replace(path)
+                return False
+            sync_folder(path.parent)
+            sync_folder(goal.parent)
+        return True
+
+    def empty_trash(self, at: datetime) -> None:
+        """Delete for good what has lain in the trash for `TRASH_DAYS`."""
+        trash = self.inside(f"{TRASH}/-").parent
+        with explained(trash):
+            for folder in trash.glob("????-??-??"):
+                with suppress(ValueError):
+                    age = at.date() - date.fromisoformat(folder.name)
+                    if age > timedelta(days=TRASH_DAYS) and not folder.is_symlink():
+                        shutil.rmtree(folder)
 
     def write(self, relative: str, data: bytes) -> None:
         """Write a file of our own (a run log, a contact sheet), whole or not at all."""
@@ -157,21 +241,31 @@ class Folders:
         return absolute.relative_to(self.root).as_posix()
 
     def _archive(self, target: Path, at: datetime) -> str:
-        goal = self._free_name(f"{REPLACED}/{target.name}", at)
-        path = self.inside(goal)
-        make_folder(path.parent)
-        target.rename(path)
-        sync_folder(path.parent)
-        return goal
+        return self._move_away(target, REPLACED, at)
 
-    def _free_name(self, wanted: str, at: datetime) -> str:
-        name = PurePosixPath(wanted)
-        stamped = name.with_name(f"{name.stem}.{at:%Y%m%d-%H%M%S}{name.suffix}")
-        path, number = stamped, 2
-        while os.path.lexists(self.inside(str(path))):
-            path = stamped.with_name(f"{stamped.stem}-{number}{stamped.suffix}")
-            number += 1
-        return str(path)
+    def _move_away(self, source: Path, folder: str, at: datetime) -> str:
+        """Move a file to the first name that is free there, and never onto another file."""
+        below = self.inside(f"{folder}/-").parent
+        make_folder(below)
+        name = next(name for name in _names(source.name, at) if moved(source, below / name))
+        sync_folder(below)
+        return f"{folder}/{name}"
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """Let one process at a time, and one thread, change the names below the root."""
+        path = self.inside(f"{_LOCK}/-").parent  # as a parent: a link would lead elsewhere
+        make_folder(path.parent)
+        lock = FileLock(path, poll_interval=0.01)
+        try:
+            lock.acquire()
+        except NotImplementedError:  # a network file system without locks: names are still claimed
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _materialise(self, source: Path | bytes, target: Path) -> None:
         if isinstance(source, bytes):
@@ -190,6 +284,27 @@ class Folders:
         target.chmod(0o644)
         with target.open("rb") as file:
             os.fsync(file.fileno())
+
+
+def _owner(text: str) -> tuple[str | None, str]:
+    try:
+        found = json.loads(text)
+        return str(found["project"]), str(found["slug"])
+    except (ValueError, TypeError, LookupError):
+        return None, ""
+
+
+def young(path: Path) -> bool:
+    """Say whether a file was stored, or asked to be stored, so lately that its row may follow."""
+    return time.time() - path.stat().st_mtime < LEFTOVER_S
+
+
+def _names(name: str, at: datetime) -> Iterator[str]:
+    old = PurePosixPath(name)
+    stem = f"{shortened(old.stem, _LONGEST_STEM)}.{at:%Y%m%d-%H%M%S}"
+    yield f"{stem}{old.suffix}"
+    for number in count(2):
+        yield f"{stem}-{number}{old.suffix}"
 
 
 def _same(source: Path | bytes, target: Path) -> bool:

@@ -384,8 +384,9 @@ def _resumed(flags: str) -> Doing:
     """Resume a run that was begun while its model was free and refused once; now it has a price."""
 
     def work(place: Workplace) -> Said:
-        place.script[:], place.price = [Act("refuse")], "0"
-        words = f"run --json --project lab --project-root root {_SCENE} --model paid --prompt dusk"
+        place.script[:], place.price = [Act("refuse")], "0.01"
+        words = f"run --json --project lab --project-root root {_SCENE} "
+        words += "--model paid --prompt dusk --confirm-spend"
         failed = place(*shlex.split(words))
         place.script[:], place.price = [], "0.04"
         assert failed.status == 1, failed.err

@@ -14,7 +14,7 @@ from maquette.core.pipeline import PostChain, RunOrder
 from maquette.core.states import JobState
 from maquette.db import ledger, runs
 from maquette.db.tables import Attempt, Candidate, Event, Job
-from maquette.services import planning, running
+from maquette.services import planning, running, starting
 from maquette.services.studio import Studio
 
 
@@ -73,7 +73,7 @@ def begin(scenes: Path, root: Path) -> Begin:
         post: PostChain | None = None,
         guard: GuardRules | None = None,
         input: Path | None = None,  # noqa: A002 - as the flag
-        spending: running.Spending | None = None,
+        spending: starting.Spending | None = None,
         project: str = "demo",
         **more: Any,
     ) -> str:
@@ -88,6 +88,6 @@ def begin(scenes: Path, root: Path) -> Begin:
             **more,
         )
         plan = await planning.plan(studio, order, root)
-        return await running.start(studio, plan, spending or running.Spending(confirmed=True))
+        return await starting.start(studio, plan, spending or starting.Spending(confirmed=True))
 
     return begun

@@ -36,7 +36,7 @@ from maquette.imaging import apply, png
 from maquette.jobs.dbos_engine import DbosEngine
 from maquette.jobs.workers import PixelPool
 from maquette.pixels import segment
-from maquette.services import keeping, planning, running, spending
+from maquette.services import keeping, planning, running, spending, starting
 from maquette.services.studio import Studio
 from maquette.settings import load
 from maquette.storage.local import LocalStorage
@@ -188,7 +188,7 @@ async def _begin(studio: Studio, folder: Path, model: str, *, decide: bool) -> s
     if known and JobState(known[0].state) is JobState.SUCCEEDED:
         return known[0].id
     if known:
-        allowed = running.Spending(confirmed=decide)
+        allowed = starting.Spending(confirmed=decide)
         return await running.resume(studio, known[0].id, allowed)
     order = RunOrder(
         project="demo",
@@ -200,7 +200,7 @@ async def _begin(studio: Studio, folder: Path, model: str, *, decide: bool) -> s
         post=PostChain(background=BackgroundStep(), upscale=UpscaleStep(), colour=ColourStep()),
     )
     plan = await planning.plan(studio, order, folder / "root")
-    return await running.start(studio, plan, running.Spending(confirmed=True))
+    return await starting.start(studio, plan, starting.Spending(confirmed=True))
 
 
 async def _decide(studio: Studio, folder: Path) -> None:

@@ -13,7 +13,7 @@ from maquette.core.errors import BudgetExceeded, NotResumable
 from maquette.core.money import parse_usd
 from maquette.core.states import AttemptState, JobState
 from maquette.db.tables import Attempt, Job, Run
-from maquette.services import running, spending
+from maquette.services import running, spending, starting
 from maquette.services.studio import Studio
 from maquette.testing.scripted import Act, Books, ScriptedProvider
 from tests.conftest import Opener
@@ -25,7 +25,7 @@ def scripted(studio: Studio) -> ScriptedProvider:
 
 
 async def resumed(studio: Studio, run: str) -> Seen:
-    allowed = running.Spending(confirmed=True)
+    allowed = starting.Spending(confirmed=True)
     return await see(studio, await running.resume(studio, run, allowed))
 
 
@@ -164,14 +164,14 @@ async def test_a_raised_max_spend_lets_a_run_go_on(
     open_studio: Opener, begin: Begin, scenes: Path
 ) -> None:
     """LAB-14: after a charge without a picture the run's own cap would be too small."""
-    allowed = running.Spending(confirmed=True, max_spend=parse_usd("0.05"))
+    allowed = starting.Spending(confirmed=True, max_spend=parse_usd("0.05"))
     async with open_studio(Act("lose")) as studio:
         seen = await see(studio, await begin(studio, input=scenes / "coast.png", spending=allowed))
         (lost,) = await spending.undecided(studio)
         await spending.decide(studio, lost.attempt, charged=True, amount=None)
         with pytest.raises(BudgetExceeded):
-            await running.resume(studio, seen.run, running.Spending(confirmed=True))
-        more = running.Spending(confirmed=True, max_spend=parse_usd("0.10"))
+            await running.resume(studio, seen.run, starting.Spending(confirmed=True))
+        more = starting.Spending(confirmed=True, max_spend=parse_usd("0.10"))
         again = await see(studio, await running.resume(studio, seen.run, more))
     assert again.state is JobState.SUCCEEDED
 
@@ -195,7 +195,7 @@ async def test_a_stopping_run_is_not_resumed(open_studio: Opener, begin: Begin) 
         run = await begin(studio)
         await running.cancel(studio, run)
         with pytest.raises(NotResumable, match="is stopping"):
-            await running.resume(studio, run, running.Spending())
+            await running.resume(studio, run, starting.Spending())
 
 
 async def test_a_cancelled_attempt_is_freed(open_studio: Opener, begin: Begin) -> None:

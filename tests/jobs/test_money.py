@@ -13,7 +13,7 @@ from maquette.core.errors import (
 )
 from maquette.core.money import parse_usd
 from maquette.core.states import AttemptState, JobState
-from maquette.services import running, spending
+from maquette.services import running, spending, starting
 from maquette.testing.scripted import Act, Books
 from tests.conftest import Opener
 from tests.jobs.conftest import Begin, see
@@ -23,21 +23,21 @@ async def test_money_needs_confirmation(open_studio: Opener, begin: Begin, books
     """LAB-1: refused, and nothing is written or sent."""
     async with open_studio() as studio:
         with pytest.raises(NotConfirmed, match=r"\$0\.08.*--confirm-spend"):
-            await begin(studio, spending=running.Spending())
+            await begin(studio, spending=starting.Spending())
     assert not books.entries()
 
 
 async def test_free_work_needs_none(open_studio: Opener, begin: Begin) -> None:
     """LAB-1: an embedded, free provider holds nothing and asks nothing."""
     async with open_studio() as studio:
-        seen = await see(studio, await begin(studio, model="free", spending=running.Spending()))
+        seen = await see(studio, await begin(studio, model="free", spending=starting.Spending()))
     assert seen.state is JobState.SUCCEEDED
     assert (seen.held, seen.settled) == (0, 0)
 
 
 async def test_max_spend_is_checked_before(open_studio: Opener, begin: Begin, books: Books) -> None:
     """LAB-14."""
-    allowed = running.Spending(confirmed=True, max_spend=parse_usd("0.07"))
+    allowed = starting.Spending(confirmed=True, max_spend=parse_usd("0.07"))
     async with open_studio() as studio:
         with pytest.raises(BudgetExceeded, match="--max-spend"):
             await begin(studio, spending=allowed)
@@ -85,7 +85,7 @@ async def test_the_kill_switch_stops_what_is_queued(
         with pytest.raises(SpendStopped):
             await begin(studio)
         await spending.allow(studio)
-        again = await see(studio, await running.resume(studio, run, running.Spending()))
+        again = await see(studio, await running.resume(studio, run, starting.Spending()))
     assert again.state is JobState.SUCCEEDED
     assert books.paid_calls == 2
 
@@ -131,14 +131,14 @@ async def test_a_lost_answer_is_never_sent_again_unasked(
         assert seen.state is JobState.OUTCOME_UNKNOWN
         assert (books.paid_calls, seen.held) == (2, 80_000_000)
         with pytest.raises(OutcomeUnknown, match="spend decide"):
-            await running.resume(studio, seen.run, running.Spending())
+            await running.resume(studio, seen.run, starting.Spending())
         assert books.paid_calls == 2
         first, second = await spending.undecided(studio)
         await spending.decide(studio, first.attempt, charged=True, amount=None)
         await spending.decide(studio, second.attempt, charged=False, amount=None)
         with pytest.raises(NotConfirmed):  # more than was confirmed: three calls for two scenes
-            await running.resume(studio, seen.run, running.Spending())
-        allowed = running.Spending(confirmed=True)
+            await running.resume(studio, seen.run, starting.Spending())
+        allowed = starting.Spending(confirmed=True)
         again = await see(studio, await running.resume(studio, seen.run, allowed))
     assert again.state is JobState.SUCCEEDED
     assert (again.held, again.settled) == (0, 3 * 40_000_000)

@@ -7,7 +7,7 @@ import pytest
 
 from maquette.core.pipeline import PostChain, UpscaleStep
 from maquette.core.states import JobState
-from maquette.services import running
+from maquette.services import running, starting
 from maquette.testing.scripted import Act, Books
 from tests.conftest import Opener
 from tests.jobs.conftest import Begin, see
@@ -43,4 +43,4 @@ async def test_a_lost_answer_on_postgres(
         assert seen.state is JobState.OUTCOME_UNKNOWN
         assert (books.paid_calls, seen.held) == (2, 80_000_000)
         with pytest.raises(Exception, match="spend decide"):
-            await running.resume(studio, seen.run, running.Spending())
+            await running.resume(studio, seen.run, starting.Spending())

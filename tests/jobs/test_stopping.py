@@ -9,7 +9,7 @@ import pytest
 from maquette.core.errors import NotResumable
 from maquette.core.pipeline import PostChain, UpscaleStep
 from maquette.core.states import AttemptState, JobState
-from maquette.services import replaying, running
+from maquette.services import replaying, running, starting
 from maquette.services.studio import Studio
 from maquette.testing.scripted import Act, Books
 from tests.conftest import Opener
@@ -44,7 +44,7 @@ async def test_cancelling_waits_for_the_paid_call(
         assert {one.state for one in seen.attempts} <= {AttemptState.SETTLED}
         assert seen.held == 0
         assert seen.settled == int(books.charged * 10**9)
-        again = await see(studio, await running.resume(studio, seen.run, running.Spending()))
+        again = await see(studio, await running.resume(studio, seen.run, starting.Spending()))
     assert again.state is JobState.SUCCEEDED
     assert books.paid_calls == 2
 
@@ -56,7 +56,7 @@ async def test_cancelling_stops_free_work_at_once(
         seen = await _cancel_when_sent(studio, await begin(studio, model="free"))
         assert seen.state is JobState.CANCELLED
         assert {one.state for one in seen.attempts} == {AttemptState.LOST}
-        again = await see(studio, await running.resume(studio, seen.run, running.Spending()))
+        again = await see(studio, await running.resume(studio, seen.run, starting.Spending()))
     assert again.state is JobState.SUCCEEDED
     assert len(books.entries()) == 4
 
@@ -76,7 +76,7 @@ async def test_a_finished_run_has_nothing_to_resume(open_studio: Opener, begin: 
     async with open_studio() as studio:
         seen = await see(studio, await begin(studio))
         with pytest.raises(NotResumable, match="maquette replay"):
-            await running.resume(studio, seen.run, running.Spending())
+            await running.resume(studio, seen.run, starting.Spending())
 
 
 async def test_a_replay_gives_the_same_bytes(
@@ -86,7 +86,7 @@ async def test_a_replay_gives_the_same_bytes(
     post = PostChain(upscale=UpscaleStep())
     async with open_studio() as studio:
         first = await see(studio, await begin(studio, candidates=2, post=post))
-        allowed = running.Spending(confirmed=True)
+        allowed = starting.Spending(confirmed=True)
         second = await see(studio, await replaying.replay(studio, first.run, allowed))
         assert second.state is JobState.SUCCEEDED
         assert await replaying.differences(studio, second.run) == []

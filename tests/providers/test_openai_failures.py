@@ -175,7 +175,7 @@ async def test_a_refused_request_cost_nothing(server: StandIn, status: int) -> N
 async def test_a_wrong_key_is_refused_and_never_shown(
     server: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The stand-in repeats the key in its message, as servers do."""
+    """LAB-24: the stand-in repeats the key in its message, as servers do."""
     caplog.set_level(logging.DEBUG)
     wrong = "sk-wrong-77aa"
     error = await failed(server, Act(), Keyed(wrong))
@@ -244,6 +244,13 @@ async def test_an_answer_that_was_not_promised_is_kept_and_said(
     assert isinstance(error, BadProviderReply)
     assert why in str(error)
     assert run.replies == [body]
+
+
+def test_a_kept_reply_of_a_model_that_left_the_settings_is_not_taken_for_uncharged() -> None:
+    """`CapabilityMissing` would give the money back, and the call may have been paid."""
+    gone = words().model_copy(update={"model": "mine"})
+    with pytest.raises(BadProviderReply, match="Put its entry back"):
+        provider("http://127.0.0.1:9/v1").read_reply(b"{}", gone)
 
 
 async def test_a_reply_over_the_limit_is_not_read_further(server: StandIn) -> None:

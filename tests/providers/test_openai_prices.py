@@ -1,4 +1,4 @@
-"""Prices: the table that ships, the upper bound of a call, and what a reply was charged."""
+"""WEB-8: prices: the table that ships, the upper bound of a call, and what a reply was charged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over the wire, parameter by parameter, and what comes back over it."""
+"""WEB-3: what goes over the wire, parameter by parameter, and what comes back over it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def server() -> Iterator[StandIn]:
 
 
 def provider(server: StandIn, **config: Any) -> OpenAIProvider:
-    settings = {"base_url": server.url, "shipped_models": True, **config}
+    settings: dict[str, Any] = {"base_url": server.url, "shipped_models": True, **config}
     return OpenAIProvider.build(OpenAIConfig(**settings), RULES)
 
 
@@ -169,7 +169,7 @@ async def test_several_pictures_are_sent_as_a_list_in_order(server: StandIn) -> 
 
 
 async def test_our_mask_arrives_with_what_is_edited_transparent(server: StandIn) -> None:
-    """Inside 255 = edit; OpenAI: alpha 0 = edit, and the size of the first picture."""
+    """Conflict 3: inside 255 = edit; OpenAI: alpha 0 = edit, the size of the first picture."""
     request = edit(given(MASK, "mask"), *REFERENCES).model_copy(update={"mode": "inpaint"})
     seen, _, _ = await sent(server, request)
     part = seen.file("mask")

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from sqlalchemy import update
 
-from maquette.core.errors import AssetNotFound, ProjectBusy
+from maquette.core.errors import AssetNotFound, Conflict, ProjectBusy
 from maquette.core.pipeline import ColourStep, PostChain, UpscaleStep
 from maquette.core.requests import Digest, digest_of
-from maquette.core.storage import Key, object_key, reply_key
+from maquette.core.states import JobState
+from maquette.core.storage import Key, Stored, object_key, reply_key
 from maquette.db.tables import Attempt
-from maquette.services import keeping, spending
+from maquette.folders import Folders
+from maquette.services import keeping, projects, running, spending, starting
 from maquette.services.keeping import Flaw
 from maquette.services.studio import Studio
+from maquette.storage.local import LocalStorage
 from maquette.testing.scripted import Act
 from tests.conftest import Opener
 from tests.services.conftest import Begin, made_in, noise, see
@@ -40,6 +49,14 @@ def overwrite(path: Path, data: bytes) -> None:
 def flipped(data: bytes) -> bytes:
     middle = len(data) // 2
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def age(root: Path) -> None:
+    """Make everything stored two hours older."""
+    for path in (root / ".maquette").rglob("*"):
+        if path.is_file():
+            then = path.stat().st_mtime - 7200
+            os.utime(path, (then, then))
 
 
 async def digest_at(studio: Studio, path: str) -> str:
@@ -196,6 +213,7 @@ async def test_the_sweep_deletes_what_nothing_needs_and_nothing_else(
         await see(studio, await begin(studio, candidates=2, post=CHAIN))
         store = studio.shop.place(root).storage
         await store.put(object_key(digest_of(b"orphan")), b"orphan")
+        age(root)
         swept = await keeping.sweep(studio, "demo", root, dry_run=False)
         assert object_key(digest_of(b"orphan")) in {one.key for one in swept}
         assert await flaws(studio, root) == []
@@ -207,6 +225,7 @@ async def test_the_sweep_deletes_replies_that_were_settled(
 ) -> None:
     async with open_studio() as studio:
         seen = await see(studio, await begin(studio))
+        age(root)
         swept = await keeping.sweep(studio, "demo", root, dry_run=False)
     assert {one.key for one in swept} == {reply_key(one.id) for one in seen.attempts}
 
@@ -218,6 +237,7 @@ async def test_the_sweep_keeps_the_reply_of_an_undecided_call(
     async with open_studio(Act("garbage")) as studio:
         await see(studio, await begin(studio))
         lost = (await spending.undecided(studio))[0]
+        age(root)
         await keeping.sweep(studio, "demo", root, dry_run=False)
         kept = await studio.shop.place(root).storage.read(reply_key(lost.attempt))
     assert kept == b"<html>502</html>"
@@ -246,5 +266,201 @@ async def test_the_sweep_keeps_the_reply_of_a_call_that_stands_as_sent(
                 .where(Attempt.id == seen.attempts[0].id)
                 .values(state="sent", settled_nano=0)
             )
+        age(root)
         swept = await keeping.sweep(studio, "demo", root, dry_run=False)
     assert reply_key(seen.attempts[0].id) not in {one.key for one in swept}
+
+
+def stored_below(root: Path) -> dict[str, bytes]:
+    store = root / ".maquette"
+    return {
+        path.relative_to(store).as_posix(): path.read_bytes()
+        for folder in ("objects", "replies")
+        for path in (store / folder).rglob("*")
+        if path.is_file()
+    }
+
+
+async def orphaned(studio: Studio, root: Path, data: bytes = b"orphan") -> Key:
+    """Store something old that nothing points to."""
+    key = object_key(digest_of(data))
+    await studio.shop.place(root).storage.put(key, data)
+    age(root)
+    return key
+
+
+async def test_the_sweep_of_one_project_leaves_anothers_root_alone(
+    open_studio: Opener, begin: Begin, root: Path
+) -> None:
+    """Also the project of another database: only its root knows it."""
+    async with open_studio() as studio:
+        await projects.create(studio, "demo", name=None, root=root, default_root=False)
+        await see(studio, await begin(studio))
+        age(root)
+        await projects.create(studio, "other", name=None, root=None, default_root=False)
+        before = stored_below(root)
+        for dry_run in (True, False):
+            with pytest.raises(Conflict, match="belongs to the project 'demo'"):
+                await keeping.sweep(studio, "other", root, dry_run=dry_run)
+    assert stored_below(root) == before
+
+
+async def test_nothing_is_adopted_in_anothers_root(
+    open_studio: Opener, root: Path, scenes: Path
+) -> None:
+    async with open_studio() as studio:
+        await projects.create(studio, "demo", name=None, root=root, default_root=False)
+        with pytest.raises(Conflict, match="belongs to the project 'demo'"):
+            await keeping.adopt(studio, "other", root, [scenes])
+        assert [one.slug for one in await projects.listing(studio)] == ["demo"]
+    assert stored_below(root) == {}
+
+
+async def test_what_was_swept_can_be_put_back_for_a_week(
+    open_studio: Opener, begin: Begin, root: Path
+) -> None:
+    async with open_studio() as studio:
+        await see(studio, await begin(studio))
+        key = await orphaned(studio, root)
+        await keeping.sweep(studio, "demo", root, dry_run=False)
+    kept = list((root / ".maquette" / "trash").glob(f"*/{key}"))
+    assert [path.read_bytes() for path in kept] == [b"orphan"]
+
+
+async def test_the_sweep_leaves_what_was_stored_just_now(
+    open_studio: Opener, begin: Begin, root: Path
+) -> None:
+    """Its row may follow. It is named, with the reason why it stays."""
+    orphan = object_key(digest_of(b"orphan"))
+    async with open_studio() as studio:
+        await see(studio, await begin(studio))
+        age(root)
+        store = studio.shop.place(root).storage
+        await store.put(orphan, b"orphan")
+        dry = await keeping.sweep(studio, "demo", root, dry_run=True)
+        swept = await keeping.sweep(studio, "demo", root, dry_run=False)
+        assert await store.read(orphan) == b"orphan"
+    assert [one.young for one in dry if one.key == orphan] == [True]
+    assert orphan not in {one.key for one in swept}
+
+
+async def test_storing_again_what_is_there_keeps_it_from_the_sweep(
+    open_studio: Opener, begin: Begin, root: Path
+) -> None:
+    async with open_studio() as studio:
+        await see(studio, await begin(studio))
+        key = await orphaned(studio, root)
+        await studio.shop.place(root).storage.put(key, b"orphan")
+        await keeping.sweep(studio, "demo", root, dry_run=False)
+    assert key in stored_below(root)
+
+
+class SlowStorage(LocalStorage):
+    """A store that is walked while somebody else writes rows."""
+
+    walked = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def walk(self, prefix: str) -> AsyncIterator[Stored]:
+        async for stored in super().walk(prefix):
+            yield stored
+        type(self).walked.set()
+        await type(self).go_on.wait()
+
+
+async def test_the_sweep_asks_again_before_it_takes_something_away(
+    open_studio: Opener, begin: Begin, root: Path, picture: Path
+) -> None:
+    """A picture got its row after the rows were read."""
+    data = picture.read_bytes()
+    SlowStorage.walked, SlowStorage.go_on = asyncio.Event(), asyncio.Event()
+    async with open_studio() as studio:
+        await see(studio, await begin(studio))
+        key = await orphaned(studio, root, data)
+        slow = replace(studio, shop=replace(studio.shop, open_storage=SlowStorage))
+        sweep = asyncio.create_task(keeping.sweep(slow, "demo", root, dry_run=False))
+        await asyncio.wait_for(SlowStorage.walked.wait(), 30)
+        await keeping.adopt(studio, "demo", root, [picture])
+        age(root)
+        SlowStorage.go_on.set()
+        swept = await sweep
+        assert await flaws(studio, root) == []
+    assert key in stored_below(root)
+    assert key not in {one.key for one in swept}
+
+
+async def test_the_sweep_does_not_begin_while_runs_are_worked(
+    open_studio: Opener, begin: Begin, root: Path
+) -> None:
+    async with open_studio() as studio:
+        await see(studio, await begin(studio))
+        key = await orphaned(studio, root)
+        with (
+            FileLock(studio.desk_lock, thread_local=False),
+            pytest.raises(ProjectBusy, match="Another process"),
+        ):
+            await keeping.sweep(studio, "demo", root, dry_run=False)
+        assert key in stored_below(root)
+        await keeping.sweep(studio, "demo", root, dry_run=False)
+    assert key not in stored_below(root)
+
+
+async def test_a_stored_picture_cut_short_is_healed_when_it_comes_again(
+    open_studio: Opener, root: Path, picture: Path
+) -> None:
+    data = picture.read_bytes()
+    key = object_key(digest_of(data))
+    async with open_studio() as studio:
+        await keeping.adopt(studio, "demo", root, [picture])
+        overwrite(root / ".maquette" / key, data[:100])
+        store = studio.shop.place(root).storage
+        await store.put(key, b"other bytes")
+        assert await store.read(key) == data[:100], "other bytes never overwrite"
+        await store.put(key, data)
+        assert await flaws(studio, root) == []
+    assert (root / ".maquette" / key).stat().st_mode & 0o222 == 0
+
+
+async def test_a_store_is_walked_beside_one_that_deletes(
+    root: Path,
+) -> None:
+    store = LocalStorage(root)
+    for name in ("objects/a", "objects/b"):
+        await store.put(Key(name), b"x")
+    seen: list[str] = []
+    async for stored in store.walk("objects/"):
+        seen.append(stored.key)
+        await store.delete(Key("objects/b"))
+    assert seen == ["objects/a"]
+
+
+class CrashingFolders(Folders):
+    """Goes away once, with the old picture moved and the new one not yet there."""
+
+    armed = False
+
+    def _archive(self, target: Path, at: datetime) -> str:
+        archived = super()._archive(target, at)
+        if type(self).armed:
+            type(self).armed = False
+            raise OSError(5, "the machine went away")
+        return archived
+
+
+async def test_an_archived_file_keeps_its_history_across_a_crash(
+    open_studio: Opener, begin: Begin, root: Path
+) -> None:
+    """LAB-5: between moving the old picture away and writing its row."""
+    async with open_studio() as studio:
+        await see(studio, await begin(studio, seed=1))
+        crashing = replace(studio, shop=replace(studio.shop, open_folders=CrashingFolders))
+        CrashingFolders.armed = True
+        seen = await see(crashing, await begin(crashing, seed=2))
+        assert seen.state is not JobState.SUCCEEDED and not CrashingFolders.armed
+        await running.resume(studio, seen.run, starting.Spending(confirmed=True))
+        assert (await see(studio, seen.run)).state is JobState.SUCCEEDED
+        shown = await made_in(studio)
+        assert await flaws(studio, root) == []
+    files = {f"archive/replaced/{path.name}" for path in (root / "archive/replaced").iterdir()}
+    assert len(files) == 2, "both scenes' older pictures"
+    assert files <= {path for path, _ in shown}

@@ -11,6 +11,7 @@ import pytest
 
 from maquette.core.errors import (
     BadParameter,
+    Conflict,
     FileMissing,
     NothingToDo,
     OperationCrashed,
@@ -302,3 +303,16 @@ async def test_only_the_projects_own_pictures_are_rejected(
         with pytest.raises(BadParameter, match="not inside the project's root"):
             await pictures.archive_bad(studio, "demo", root, picture)
     assert picture.is_file()
+
+
+async def test_nothing_is_made_or_moved_in_anothers_root(
+    open_studio: Opener, root: Path, picture: Path
+) -> None:
+    async with open_studio() as studio:
+        await pictures.post(studio, order(root, picture))
+        before = sorted(path for path in root.rglob("*") if path.is_file())
+        with pytest.raises(Conflict, match="belongs to the project 'demo'"):
+            await pictures.post(studio, order(root, picture, project="other"))
+        with pytest.raises(Conflict, match="belongs to the project 'demo'"):
+            await pictures.archive_bad(studio, "other", root, root / "upscaled" / "given.png")
+    assert sorted(path for path in root.rglob("*") if path.is_file()) == before

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from maquette.core.errors import (
     BadParameter,
     CapabilityMissing,
+    Conflict,
     FileMissing,
     NothingToDo,
     PriceUnknown,
@@ -21,7 +24,7 @@ from maquette.core.findings import GuardRules
 from maquette.core.money import parse_usd
 from maquette.core.pipeline import BackgroundStep, ColourStep, PostChain, RunOrder, UpscaleStep
 from maquette.core.requests import digest_of
-from maquette.services import planning
+from maquette.services import inputs, planning, starting
 from maquette.services.planning import Plan
 from maquette.testing.scripted import Books
 from tests.conftest import Opener
@@ -386,3 +389,82 @@ async def test_one_seed_is_drawn_where_none_is_given(planned: Any) -> None:
     """LAB-12: and it is in the frozen request, so that a replay has it."""
     seeds = {job.spec.request.seed for job in (await planned()).jobs}
     assert len(seeds) == 1 and None not in seeds
+
+
+def named(*paths: str) -> list[str]:
+    return list(inputs.scene_names([Path(path) for path in paths]))
+
+
+def test_a_scene_called_like_anothers_candidate_is_told_apart() -> None:
+    """LAB-6: `coast.c2.png` is the second picture of `coast`."""
+    assert named("coast.png", "coast.c2.png") == ["coast", "coast-c2"]
+    assert named("coast.C2.png", "Coast.png") == ["coast-C2", "Coast"]
+
+
+def test_a_scene_called_like_nobodys_candidate_keeps_its_name() -> None:
+    assert named("coast.c2.png", "dunes.png") == ["coast.c2", "dunes"]
+
+
+def test_what_only_then_looks_like_a_candidate_is_refused() -> None:
+    with pytest.raises(BadParameter, match="like a candidate of the scene 'coast-jpg'"):
+        named("coast.png", "coast.jpg", "coast-jpg.c1.png")
+
+
+async def test_a_candidate_never_takes_another_scenes_name(planned: Any, scenes: Path) -> None:
+    """LAB-6."""
+    (scenes / "coast.c2.png").write_bytes(noise(4))
+    names = [job.spec.scene for job in (await planned(candidates=2)).jobs]
+    assert names == ["coast-c2", "coast", "dunes"]
+
+
+def test_names_that_differ_by_case_alone_are_the_same() -> None:
+    """They are one file on the disks of macOS and Windows."""
+    assert named("a/Coast.png", "b/coast.jpg") == ["Coast", "coast-jpg"]
+    with pytest.raises(BadParameter, match=r"Two scenes.*rename"):
+        named("a/Coast.png", "b/coast.png", "c/COAST.png")
+
+
+def test_names_that_differ_by_composition_alone_are_the_same() -> None:
+    """macOS writes `é` as two characters."""
+    two = unicodedata.normalize("NFD", "café")
+    assert named(f"{two}.png") == ["café"]
+    assert named("café.png", f"{two}.jpg") == ["café", "café-jpg"]
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "com1", "Lpt9", "aux.old", "prn ", "com¹"])
+def test_a_name_that_windows_keeps_for_itself_is_changed(name: str) -> None:
+    assert inputs.clean_name(name) == f"_{name.strip()}"
+
+
+@pytest.mark.parametrize("name", ["concert", "com10", "nullify", "old.con"])
+def test_a_name_that_only_resembles_one_stays(name: str) -> None:
+    assert inputs.clean_name(name) == name
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "海", "🌊"])
+def test_a_scenes_name_leaves_room_for_the_longest_file_name(letter: str) -> None:
+    """LAB-4: 255 bytes, in whatever script."""
+    name = inputs.clean_name(letter * 300)
+    longest = f"{name}.20260301-123045-abcd.c99.20260301-123045-99.png"
+    assert name and set(name) <= {letter, "_"}
+    assert len(longest.encode()) <= 255
+
+
+async def test_a_plan_does_not_hold_the_pictures(planned: Any, scenes: Path) -> None:
+    """A thousand scenes must fit into memory: the bytes are read again where they are needed."""
+    plan: Plan = await planned()
+    data = (scenes / "coast.png").read_bytes()
+    assert len(pickle.dumps(plan.jobs[0].source)) < len(data)
+    assert plan.jobs[0].source.read() == data
+
+
+async def test_a_picture_that_changed_after_the_plan_is_refused(
+    planned: Any, open_studio: Opener, scenes: Path, books: Books
+) -> None:
+    """LAB-1: what was shown is what is paid for."""
+    plan = await planned()
+    (scenes / "coast.png").write_bytes(noise(4))
+    async with open_studio() as studio:
+        with pytest.raises(Conflict, match=r"coast\.png.*was changed"):
+            await starting.start(studio, plan, starting.Spending(confirmed=True))
+    assert not books.entries()

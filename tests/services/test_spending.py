@@ -12,7 +12,7 @@ from maquette.core.errors import BadParameter, Conflict, NotFound, OutcomeUnknow
 from maquette.core.money import Usd, parse_usd
 from maquette.core.states import JobState
 from maquette.db import ledger
-from maquette.services import projects, running, spending
+from maquette.services import projects, running, spending, starting
 from maquette.services.spending import Meter
 from maquette.services.studio import Studio
 from maquette.testing.scripted import Act, Books
@@ -132,10 +132,10 @@ async def test_a_run_goes_on_after_the_decision_only(
         seen = await see(studio, await begin(studio))
         assert seen.state is JobState.OUTCOME_UNKNOWN
         with pytest.raises(OutcomeUnknown, match="maquette spend decide"):
-            await running.resume(studio, seen.run, running.Spending())
+            await running.resume(studio, seen.run, starting.Spending())
         lost = (await spending.undecided(studio))[0]
         await spending.decide(studio, lost.attempt, charged=True, amount=None)
-        again = await see(studio, await running.resume(studio, seen.run, running.Spending()))
+        again = await see(studio, await running.resume(studio, seen.run, starting.Spending()))
     assert again.state is JobState.SUCCEEDED
     assert books.paid_calls == 3
 

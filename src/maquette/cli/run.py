@@ -20,7 +20,7 @@ from maquette.cli.session import on_interrupt, with_studio
 if TYPE_CHECKING:
     from maquette.core.pipeline import RunOrder
     from maquette.services.planning import Plan
-    from maquette.services.running import Spending
+    from maquette.services.starting import Spending
     from maquette.services.studio import Studio
 
 
@@ -54,12 +54,12 @@ def run(flags: PlanFlags, more: RunFlags, *, json: a.Json = False) -> None:
     spending = _spending(more.max_spend, confirmed=more.confirm_spend)
 
     async def work(studio: Studio) -> int:
-        from maquette.services import running  # noqa: PLC0415 - `--help` need not wait for it
+        from maquette.services import starting  # noqa: PLC0415 - `--help` need not wait for it
 
         planned = await _plan(studio, flags)
         if not json:
             plans.show_price(planned)
-        run_id = await running.start(studio, planned, _ask(planned, spending))
+        run_id = await starting.start(studio, planned, _ask(planned, spending))
         status = await see(studio, run_id, as_json=json)
         if more.backend_db_ingest and more.backend_db is not None:
             await _ingest_elsewhere(
@@ -85,7 +85,7 @@ def _refuse_mirror(more: RunFlags) -> None:
 
 def _spending(max_spend: str | None, *, confirmed: bool) -> Spending:
     from maquette.core.money import parse_usd  # noqa: PLC0415 - as above
-    from maquette.services.running import Spending  # noqa: PLC0415 - as above
+    from maquette.services.starting import Spending  # noqa: PLC0415 - as above
 
     return Spending(confirmed, None if max_spend is None else parse_usd(max_spend))
 
@@ -93,7 +93,7 @@ def _spending(max_spend: str | None, *, confirmed: bool) -> Spending:
 def _ask(planned: Plan, spending: Spending) -> Spending:
     """Let a person at a terminal type the confirmation instead of the flag."""
     from maquette.core import money  # noqa: PLC0415 - as above
-    from maquette.services.running import Spending  # noqa: PLC0415 - as above
+    from maquette.services.starting import Spending  # noqa: PLC0415 - as above
 
     if planned.worst_case == 0 or spending.confirmed or not sys.stdin.isatty():
         return spending

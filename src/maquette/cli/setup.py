@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -83,10 +84,14 @@ def _plugin_lines() -> list[Check]:
 
 
 def _provider_words(provider: Provider) -> str:
-    return "; ".join(
+    today = date.today()  # noqa: DTZ011 - a shutdown is a calendar day
+    living = [one for one in provider.models() if one.shutdown is None or one.shutdown > today]
+    words = "; ".join(
         f"{model.id}: {', '.join(sorted(model.modes))}{'' if model.paid else ', free'}"
-        for model in provider.models()
+        for model in living
     )
+    missing = provider.missing()
+    return words if missing is None else f"{missing} Then: {words}"
 
 
 def doctor(*, json: a.Json = False) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DatabaseError
 
-from maquette.core.errors import DatabaseTooNew, StorageUnavailable
+from maquette.core.errors import Conflict, DatabaseTooNew, StorageUnavailable
 from maquette.db.engine import is_sqlite, prepare_sqlite
 
 if TYPE_CHECKING:
@@ -78,6 +78,19 @@ def status(url: str) -> Status:
     return "behind"
 
 
+def ensure(url: str) -> None:
+    """Create the schema where there is none; an older one is upgraded by a person's word alone."""
+    state = status(url)
+    if state == "absent":
+        migrate(url)
+    elif state == "behind":
+        raise Conflict(
+            f"The database {url_words(url)} is of an older version. `maquette db migrate` upgrades "
+            "the one of MAQUETTE_HOME or MAQUETTE_DATABASE_URL and keeps a backup; nothing was "
+            "changed."
+        )
+
+
 def migrate(url: str) -> Path | None:
     """Create or upgrade the schema; return the backup made of an older SQLite database."""
     from alembic import command  # noqa: PLC0415 - a quarter of a second, rarely needed
@@ -107,7 +120,20 @@ def configuration() -> Config:
 
 def _back_up(url: str) -> Path:
     source = Path(make_url(url).database or "")
-    target = source.with_suffix(f".before-{HEAD}.db")
+    target = _new_file(source.with_suffix(f".before-{HEAD}.db"))
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
     return target
+
+
+def _new_file(wanted: Path) -> Path:
+    """Make an empty file that was not there: an earlier backup is never written over."""
+    path, number = wanted, 2
+    while True:
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            path = wanted.with_name(f"{wanted.stem}-{number}.db")
+            number += 1
+        else:
+            return path

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from uuid import uuid4
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core.errors import AlreadyExists, ProjectNotFound
@@ -32,12 +33,17 @@ async def by_slug(session: AsyncSession, slug: str) -> Project:
 async def create(
     session: AsyncSession, *, slug: str, name: str, root: str | None, at: datetime
 ) -> Project:
+    """Add a project; after `AlreadyExists` the transaction must end."""
+    said = f"There is a project {slug!r} already; choose another name."
     taken = (await session.execute(select(Project.id).where(Project.slug == slug))).first()
     if taken is not None:
-        raise AlreadyExists(f"There is a project {slug!r} already; choose another name.")
+        raise AlreadyExists(said)
     project = Project(id=str(uuid4()), slug=slug, name=name, root=root, created_at=at)
     session.add(project)
-    await session.flush()
+    try:
+        await session.flush()
+    except IntegrityError as error:  # two at once, on a server
+        raise AlreadyExists(said) from error
     return project
 
 

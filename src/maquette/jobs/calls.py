@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core import money
@@ -35,13 +33,13 @@ from maquette.core.errors import (
 )
 from maquette.core.money import Usd
 from maquette.core.provider import Provider, Ticket, priced, profile_of
-from maquette.core.requests import Digest, Encoded, Generated, ImageRequest
+from maquette.core.requests import Generated, ImageRequest
 from maquette.core.states import AttemptState
-from maquette.core.storage import object_key, reply_key
+from maquette.core.storage import reply_key
 from maquette.db import ledger, runs
 from maquette.db.tables import Attempt
-from maquette.disk import write_durably
 from maquette.jobs.job import Bench
+from maquette.jobs.runside import RunSide, rescued
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -341,69 +339,11 @@ async def _check_room(bench: Bench) -> None:
         )
 
 
-def _rescued(bench: Bench, attempt: Attempt) -> Path:
-    return bench.shop.rescue / f"{attempt.id}.reply"
-
-
 async def _stored_reply(bench: Bench, attempt: Attempt) -> bytes | None:
-    rescued = _rescued(bench, attempt)
-    if rescued.is_file():
-        return await asyncio.to_thread(rescued.read_bytes)
+    kept = rescued(bench, attempt)
+    if kept.is_file():
+        return await asyncio.to_thread(kept.read_bytes)
     try:
         return await bench.place.storage.read(reply_key(attempt.id))
     except ObjectNotFound:
         return None
-
-
-async def _unbroken(commit: Coroutine[Any, Any, None]) -> None:
-    """Finish a commit even when the call around it is being cancelled."""
-    task = asyncio.create_task(commit)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
-
-
-class RunSide:
-    """The `Run` that a provider is handed."""
-
-    def __init__(self, bench: Bench, attempt: Attempt) -> None:
-        self._bench = bench
-        self._attempt = attempt
-
-    async def read(self, asset: Digest) -> Encoded:
-        given: Sequence[Any] = self._attempt.request["inputs"]
-        media_type = next(one["media_type"] for one in given if one["digest"] == asset)
-        return Encoded(await self._bench.place.storage.read(object_key(asset)), media_type)
-
-    async def progress(self, fraction: float, note: str = "") -> None:
-        await _unbroken(self._bench.tell("progress", fraction=fraction, note=note))
-
-    async def partial(self, index: int, image: Encoded) -> None:
-        await _unbroken(self._bench.tell("partial", index=index, size_bytes=len(image.data)))
-
-    async def accepted(self, ticket: Ticket) -> None:
-        await _unbroken(self._note(ticket))
-        self._attempt.ticket, self._attempt.endpoint = ticket.id, ticket.endpoint
-
-    async def _note(self, ticket: Ticket) -> None:
-        async with self._bench.shop.db.write() as session:
-            await ledger.note_ticket(session, self._attempt.id, ticket.id, ticket.endpoint)
-
-    async def raw(self, reply: bytes) -> None:
-        """Keep the reply; where the project's disk refuses it, in the home's rescue folder."""
-        try:
-            await self._bench.place.storage.put(reply_key(self._attempt.id), reply)
-        except StorageUnavailable:
-            path = _rescued(self._bench, self._attempt)
-            try:
-                await asyncio.to_thread(write_durably, path, reply, scratch=path.parent)
-            except StorageUnavailable:
-                log.exception("no disk takes the reply of attempt %s", self._attempt.id)
-
-    def secret(self, name: str) -> SecretStr:
-        return self._bench.shop.secret(self._bench.project_id, name)
-
-    async def compute(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return await self._bench.shop.pool.run(work, *args, **kwargs)

@@ -7,11 +7,12 @@ folder; what the guard refused goes to `archive/bad/`.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from maquette.core.requests import Digest
+from maquette.core.requests import Digest, digest_of
 from maquette.core.storage import object_key
 from maquette.db import assets, runs
 from maquette.db.tables import Candidate, Job
@@ -77,7 +78,13 @@ def _bad_stem(bench: Bench, what: str) -> str:
 
 
 async def _publish(bench: Bench, shown: list[_Showing], *, final: str | None) -> Outcome:
-    placed = [(one.asset_id, await _place(bench, one)) for one in shown]
+    placed: list[tuple[str, Placed]] = []
+    for one in shown:
+        where = await _place(bench, one)
+        if where.replaced is None and bench.spec.archive_replaced:
+            told = {before.replaced for _, before in placed}
+            where = replace(where, replaced=await _archived_before(bench, one, where.path, told))
+        placed.append((one.asset_id, where))
 
     async def commit(session: AsyncSession) -> None:
         now = bench.shop.clock.now()
@@ -97,6 +104,31 @@ async def _publish(bench: Bench, shown: list[_Showing], *, final: str | None) ->
         for asset_id, where in placed
     ]
     return {"files": files, "final": final}, commit
+
+
+async def _archived_before(
+    bench: Bench, one: _Showing, path: str, told: set[str | None]
+) -> str | None:
+    """Find the file that had this name until a crash came between archiving it and its row."""
+    async with bench.shop.db.read() as session:
+        before = await assets.file_at(session, bench.project_id, path)
+        if before is None:
+            return None
+        old, _ = await assets.get(session, before.asset_id)
+        new, _ = await assets.get(session, one.asset_id)
+        if old.digest == new.digest:
+            return None
+        folders = bench.place.folders
+        for name in await asyncio.to_thread(folders.archived, path):
+            if name in told or await assets.file_at(session, bench.project_id, name) is not None:
+                continue
+            if await asyncio.to_thread(_digest, folders.inside(name)) == old.digest:
+                return name
+    return None
+
+
+def _digest(path: Path) -> str:
+    return digest_of(path.read_bytes())
 
 
 async def _place(bench: Bench, one: _Showing) -> Placed:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maquette.core.errors import BadParameter, FileMissing, NothingToDo, UnsupportedImage
-from maquette.core.requests import Input, digest_of
+from maquette.core.errors import (
+    BadParameter,
+    Conflict,
+    FileMissing,
+    NothingToDo,
+    UnsupportedImage,
+)
+from maquette.core.requests import Digest, Input, digest_of
+from maquette.disk import shortened
 from maquette.imaging.files import read_file
 from maquette.jobs.pixelwork import Facts, admit
 from maquette.jobs.workers import PixelPool
@@ -19,22 +27,33 @@ PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff"
 
 @dataclass(frozen=True)
 class GivenPicture:
-    """A readable picture file, with its bytes."""
+    """A picture file that could be read; its bytes are read again where they are needed."""
 
     path: Path
-    data: bytes
+    digest: Digest
+    size_bytes: int
     facts: Facts
+
+    def read(self) -> bytes:
+        """Return the bytes that were planned with, or raise `Conflict` where they changed."""
+        data = read_file(self.path)
+        if digest_of(data) != self.digest:
+            raise Conflict(
+                f"The picture {str(self.path)!r} was changed while it was being used, so nothing "
+                "was made of it. Give the same command again."
+            )
+        return data
 
     def as_input(self, role: str) -> Input:
         return Input.model_validate(
             {
                 "role": role,
-                "digest": digest_of(self.data),
+                "digest": self.digest,
                 "name": self.path.name,
                 "media_type": self.facts.media_type,
                 "width_px": self.facts.width_px,
                 "height_px": self.facts.height_px,
-                "size_bytes": len(self.data),
+                "size_bytes": self.size_bytes,
             }
         )
 
@@ -88,24 +107,52 @@ def _resolve(root: Path, ref: Path) -> Path:
 
 
 def scene_names(paths: Sequence[Path]) -> dict[str, Path]:
-    """Name scenes by their files' stems; the same stem twice gets its suffix too."""
+    """Name scenes by their files' stems; the same stem twice gets its suffix too.
+
+    Names that differ by case alone are the same: they are one file on many disks. `coast.c2` is
+    what the second candidate of `coast` is called, so beside `coast` it becomes `coast-c2`.
+    """
+    stems = {clean_name(path.stem).casefold() for path in paths}
     named: dict[str, Path] = {}
+    taken: dict[str, Path] = {}
     for path in paths:
         name = clean_name(path.stem)
-        if name in named:
+        of = _CANDIDATE.fullmatch(name)
+        if of is not None and of[1].casefold() in stems:
+            name = f"{of[1]}-{of[2]}"
+        if name.casefold() in taken:
             name = f"{name}-{path.suffix.lstrip('.').lower()}"
-        if name in named:
+        if name.casefold() in taken:
             raise BadParameter(
-                f"Two scenes are called {name!r} ({named[name]} and {path}); rename one of them."
+                f"Two scenes are called {name!r} ({str(taken[name.casefold()])!r} and "
+                f"{str(path)!r}); rename one of them."
             )
-        named[name] = path
+        named[name] = taken[name.casefold()] = path
+    for name, path in named.items():
+        of = _CANDIDATE.fullmatch(name)
+        if of is not None and of[1].casefold() in taken:
+            raise BadParameter(
+                f"The scene {name!r} ({str(path)!r}) is called like a candidate of the scene "
+                f"{of[1]!r} ({str(taken[of[1].casefold()])!r}); rename one of them."
+            )
     return named
 
 
+_CANDIDATE = re.compile(r"(.+)\.(c\d+)", re.IGNORECASE)
+
+_RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
+"""What Windows takes for a device, whatever follows the first dot."""
+
+_LONGEST = 150
+"""In bytes: `<scene>.<run>.c1.png` must fit into the 255 of every file system."""
+
+
 def clean_name(stem: str) -> str:
-    """Make a stem into a name that is safe in every file system."""
-    kept = re.sub(r"[^\w\- .()+,]", "_", stem, flags=re.UNICODE).strip(" .")[:120]
-    return kept or "scene"
+    """Make a stem into a name that is safe, and the same, in every file system."""
+    kept = re.sub(r"[^\w\- .()+,]", "_", unicodedata.normalize("NFC", stem)).strip(" .")
+    if _RESERVED.fullmatch(kept):
+        kept = f"_{kept}"
+    return shortened(kept, _LONGEST).rstrip(" .") or "scene"
 
 
 async def load(pool: PixelPool, path: Path, what: str) -> GivenPicture:
@@ -116,4 +163,4 @@ async def load(pool: PixelPool, path: Path, what: str) -> GivenPicture:
     facts = await pool.run(admit, data, str(path))
     if not facts.width_px:
         raise UnsupportedImage(f"The {what} {str(path)!r} is not a picture that can be read.")
-    return GivenPicture(path, data, facts)
+    return GivenPicture(path, digest_of(data), len(data), facts)

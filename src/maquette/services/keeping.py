@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core.errors import FileMissing, MaquetteError, ObjectNotFound, ProjectBusy
 from maquette.core.requests import Digest, digest_of
 from maquette.core.states import AttemptState
-from maquette.core.storage import Key, object_key
+from maquette.core.storage import Key, object_key, reply_key
 from maquette.db import assets, runs
-from maquette.db.tables import Asset, Attempt, Blob, Job, Run
-from maquette.folders import PRIVATE, SHOWN
+from maquette.db.tables import Asset, Attempt, Blob, Job, Project, Run
+from maquette.folders import PRIVATE, SHOWN, young
 from maquette.jobs.workshop import Place
 from maquette.services import projects
 from maquette.services.inputs import PICTURES, load
@@ -131,9 +133,8 @@ class Adopted:
 
 async def adopt(studio: Studio, project: str, root: Path, folders: Sequence[Path]) -> list[Adopted]:
     """Take in pictures that people made or changed: each new content is a new asset."""
-    found = await projects.find_or_make(studio, project)
     place = studio.shop.place(root)
-    await asyncio.to_thread(place.folders.prepare)
+    found = await projects.at_root(studio, project, place)
     paths = _pictures_below(folders or [root / name for name in SHOWN if name != "runs"])
     adopted: list[Adopted] = []
     for path in paths:
@@ -146,7 +147,7 @@ async def adopt(studio: Studio, project: str, root: Path, folders: Sequence[Path
         async with studio.shop.db.read() as session:
             before = await assets.file_at(session, found.id, relative)
             known = None if before is None else await assets.get(session, before.asset_id)
-        if known is not None and known[0].digest == digest_of(given.data):
+        if known is not None and known[0].digest == given.digest:
             continue
         asset_id = await take_in(studio, place, found, given, kind="adopted")
         parent = None if known is None else known[0].id
@@ -185,35 +186,93 @@ class Leftover:
 
     key: str
     size_bytes: int
+    young: bool = False
+    """Stored less than an hour ago: somebody's row may follow, so it stays for now."""
 
 
 async def sweep(studio: Studio, project: str, root: Path, *, dry_run: bool) -> list[Leftover]:
-    """Find, and delete unless `dry_run`, objects without a row and replies that were settled."""
+    """Find objects without a row and replies that were settled; unless `dry_run`, trash them.
+
+    Young ones are found but stay. What has lain in the trash for a week is deleted for good.
+    """
     found = await projects.find(studio, project)
-    async with studio.shop.db.read() as session:
-        busy = await runs.open_in_project(session, found.id)
-        if busy is not None and not dry_run:
-            raise ProjectBusy(
-                f"Run {busy} of {project!r} is not finished, its files may not have rows yet. "
-                "Wait, or `maquette resume` it, then sweep."
-            )
-        known = {object_key(Digest(blob.digest)) for blob in await assets.blobs(session, found.id)}
-        needed = {AttemptState.RESERVED, AttemptState.SENT, AttemptState.UNKNOWN}
-        query = (
-            select(Attempt.id)
-            .join(Job, Job.id == Attempt.job_id)
-            .join(Run, Run.id == Job.run_id)
-            .where(Run.project_id == found.id, Attempt.state.in_(needed))
-        )
-        known |= {Key(f"replies/{one}") for one in (await session.execute(query)).scalars()}
     place = studio.shop.place(root)
-    leftovers = [
-        Leftover(stored.key, stored.size_bytes)
+    await asyncio.to_thread(place.folders.check_owner, found.id, project)
+    if dry_run:
+        return await _leftovers(studio, place, found.id)
+    lock = FileLock(studio.desk_lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ProjectBusy(
+            "Another process is working on runs of this installation, so nothing was deleted. "
+            "Sweep when it has ended."
+        ) from None
+    try:
+        return await _sweep(studio, place, found)
+    finally:
+        lock.release()
+
+
+async def _sweep(studio: Studio, place: Place, project: Project) -> list[Leftover]:
+    async with studio.shop.db.read() as session:
+        busy = await runs.open_in_project(session, project.id)
+    if busy is not None:
+        raise ProjectBusy(
+            f"Run {busy} of {project.slug!r} is not finished, its files may not have rows yet. "
+            "Wait, or `maquette resume` it, then sweep."
+        )
+    leftovers = await _leftovers(studio, place, project.id)
+    await asyncio.to_thread(place.folders.empty_trash, studio.shop.clock.now())
+    return [one for one in leftovers if not one.young and await _gone(studio, place, project, one)]
+
+
+async def _leftovers(studio: Studio, place: Place, project_id: str) -> list[Leftover]:
+    async with studio.shop.db.read() as session:
+        known = await _needed(session, project_id)
+    return [
+        Leftover(stored.key, stored.size_bytes, _is_young(place, stored.key))
         for prefix in ("objects/", "replies/")
         async for stored in place.storage.walk(prefix)
         if stored.key not in known
     ]
-    if not dry_run:
-        for one in leftovers:
-            await place.storage.delete(Key(one.key))
-    return leftovers
+
+
+def _is_young(place: Place, key: Key) -> bool:
+    path = place.storage.local_path(key)
+    try:
+        return path is not None and young(path)
+    except FileNotFoundError:
+        return False
+
+
+async def _gone(studio: Studio, place: Place, project: Project, one: Leftover) -> bool:
+    """Put one leftover away, unless a row has come to need it since the rows were read."""
+    key = Key(one.key)
+    async with studio.shop.db.read() as session:
+        if key in await _needed(session, project.id, key):
+            return False
+    path = place.storage.local_path(key)
+    if path is not None and place.folders.relative(path) is not None:
+        now = studio.shop.clock.now()
+        return await asyncio.to_thread(place.folders.discard, path, key, now)
+    await place.storage.delete(key)
+    return True
+
+
+async def _needed(session: AsyncSession, project_id: str, only: Key | None = None) -> set[Key]:
+    """Return the keys that rows point to, or the one that is asked for if they do."""
+    states = {AttemptState.RESERVED, AttemptState.SENT, AttemptState.UNKNOWN}
+    objects = select(Blob.digest).where(Blob.project_id == project_id)
+    replies = (
+        select(Attempt.id)
+        .join(Job, Job.id == Attempt.job_id)
+        .join(Run, Run.id == Job.run_id)
+        .where(Run.project_id == project_id, Attempt.state.in_(states))
+    )
+    if only is not None:
+        name = only.rpartition("/")[2]
+        objects, replies = objects.where(Blob.digest == name), replies.where(Attempt.id == name)
+    return {object_key(Digest(one)) for one in (await session.execute(objects)).scalars()} | {
+        reply_key(one) for one in (await session.execute(replies)).scalars()
+    }

@@ -10,7 +10,7 @@ from pathlib import Path
 from maquette.core.errors import BadParameter, InvalidInput, MaquetteError, OperationFailed
 from maquette.core.findings import Finding, GuardRules, Verdict
 from maquette.core.pipeline import BackgroundStep, ColourStep, UpscaleStep
-from maquette.core.requests import Digest, digest_of
+from maquette.core.requests import digest_of
 from maquette.core.storage import object_key
 from maquette.db import assets
 from maquette.db.tables import Project
@@ -53,10 +53,9 @@ async def post(studio: Studio, order: PostOrder) -> list[Made]:
     """Apply one step to every picture; one that fails does not stop the others."""
     choices = choices_of(chain.resolved_step(studio, order.step))
     place = studio.shop.place(order.root)
-    await asyncio.to_thread(place.folders.prepare)
     place.folders.inside(f"{order.output}/x")
     paths = find_pictures(order.input)
-    project = await projects.find_or_make(studio, order.project)
+    project = await projects.at_root(studio, order.project, place)
     return [await _one(studio, order, choices, place, project, path) for path in paths]
 
 
@@ -70,18 +69,19 @@ async def _one(
 ) -> Made:
     try:
         given = await load(studio.shop.pool, path, "input picture")
-        choice, reply = await _first_that_works(studio, order, choices, given)
+        data = await asyncio.to_thread(given.read)
+        choice, reply = await _first_that_works(studio, order, choices, data)
         return await _keep(studio, order, place, project, given, choice, reply)
     except MaquetteError as error:
         return Made(str(path), None, None, error=str(error))
 
 
 async def _first_that_works(
-    studio: Studio, order: PostOrder, choices: Sequence[Choice], given: GivenPicture
+    studio: Studio, order: PostOrder, choices: Sequence[Choice], data: bytes
 ) -> tuple[Choice, OperationReply]:
     failures: list[str] = []
     for choice in choices:
-        call = OperationCall(choice.operation, choice.params, {"image": given.data}, order.seed)
+        call = OperationCall(choice.operation, choice.params, {"image": data}, order.seed)
         try:
             return choice, await studio.shop.pool.run(perform, call)
         except MaquetteError as error:
@@ -142,7 +142,7 @@ async def take_in(
 ) -> str:
     """Return the asset that a file shows; a file nobody knew becomes a source."""
     relative = place.folders.relative(given.path)
-    digest = digest_of(given.data)
+    digest = given.digest
     async with studio.shop.db.read() as session:
         if relative is not None:
             known = await assets.file_at(session, project.id, relative)
@@ -153,9 +153,9 @@ async def take_in(
         same = await assets.with_digest(session, project.id, digest, kind)
     if same is not None:
         return same.id
-    await place.storage.put(object_key(Digest(digest)), given.data)
+    await place.storage.put(object_key(digest), await asyncio.to_thread(given.read))
     new = assets.NewAsset(
-        blob=assets.NewBlob(digest, size_bytes=len(given.data), **vars(given.facts)),
+        blob=assets.NewBlob(digest, size_bytes=given.size_bytes, **vars(given.facts)),
         kind=kind,
         name=given.path.name,
         made_by={"file": relative or given.path.name},
@@ -181,7 +181,7 @@ async def _audit(studio: Studio, path: Path, rules: GuardRules) -> Audit:
     params = {"rules": rules.model_dump(), "expected": {"alpha": None}}
     try:
         given = await load(studio.shop.pool, path, "picture")
-        call = OperationCall("guard.output", params, {"image": given.data})
+        call = OperationCall("guard.output", params, {"image": await asyncio.to_thread(given.read)})
         reply = await studio.shop.pool.run(perform, call)
     except InvalidInput as error:
         found = Finding(code="undecodable", severity="hard", message=str(error))
@@ -196,8 +196,7 @@ async def _audit(studio: Studio, path: Path, rules: GuardRules) -> Audit:
 async def archive_bad(studio: Studio, project: str, root: Path, place: Path) -> list[Made]:
     """Move rejected pictures of the project into `archive/bad/`."""
     where = studio.shop.place(root)
-    found = await projects.find_or_make(studio, project)
-    moved: list[Made] = []
+    wanted: list[str] = []
     for path in find_pictures(place):
         relative = where.folders.relative(path)
         if relative is None:
@@ -205,6 +204,10 @@ async def archive_bad(studio: Studio, project: str, root: Path, place: Path) -> 
                 f"{str(path)!r} is not inside the project's root {str(root)!r}; only the project's "
                 "own pictures are moved."
             )
+        wanted.append(relative)
+    found = await projects.at_root(studio, project, where)
+    moved: list[Made] = []
+    for relative in wanted:
         now = studio.shop.clock.now()
         goal = await asyncio.to_thread(where.folders.move_to_bad, relative, now)
         async with studio.shop.db.write() as session:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import func, select
 
-from maquette.core.errors import BadParameter, ProjectNotFound
+from maquette.core.errors import AlreadyExists, BadParameter, ProjectNotFound
 from maquette.db import projects
 from maquette.db.tables import Asset, Project, Run
+from maquette.jobs.workshop import Place
 from maquette.services.studio import Studio
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -38,17 +40,21 @@ async def create(
         raise BadParameter("Give --root or --default-root, not both.")
     if default_root:
         root = studio.home / "projects" / slug
-    place = None if root is None else root.expanduser().absolute()
-    if place is not None:
-        await asyncio.to_thread(studio.shop.place(place).folders.prepare)
+    folders = None if root is None else studio.shop.place(root).folders
+    if folders is not None:
+        await asyncio.to_thread(folders.prepare)
     async with studio.shop.db.write() as session:
-        await projects.create(
+        made = await projects.create(
             session,
             slug=slug,
             name=name or slug,
-            root=None if place is None else str(place),
+            root=None if folders is None else str(folders.root),
             at=studio.shop.clock.now(),
         )
+        if folders is not None:
+            await asyncio.to_thread(folders.check_owner, made.id, slug)
+    if folders is not None:
+        await asyncio.to_thread(folders.claim, made.id, slug)
     return await show(studio, slug)
 
 
@@ -62,11 +68,13 @@ def check_slug(slug: str) -> None:
 
 async def set_local_root(studio: Studio, slug: str, root: Path) -> ProjectFacts:
     """Write where the project's root is; files are not moved."""
-    place = root.expanduser().absolute()
-    await asyncio.to_thread(studio.shop.place(place).folders.prepare)
+    folders = studio.shop.place(root).folders
+    known = await find(studio, slug)
+    await asyncio.to_thread(folders.prepare)
+    await asyncio.to_thread(folders.claim, known.id, slug)
     async with studio.shop.db.write() as session:
         project = await projects.by_slug(session, slug)
-        project.root = str(place)
+        project.root = str(folders.root)
     return await show(studio, slug)
 
 
@@ -129,10 +137,33 @@ async def root_of(
 
 async def find_or_make(studio: Studio, slug: str) -> Project:
     """Return the project; the first run with `--project-root` makes it."""
-    try:
+    with suppress(ProjectNotFound):
         return await find(studio, slug)
-    except ProjectNotFound:
+    try:
         async with studio.shop.db.write() as session:
             return await projects.create(
                 session, slug=slug, name=slug, root=None, at=studio.shop.clock.now()
             )
+    except AlreadyExists:  # another first run was quicker
+        return await find(studio, slug)
+
+
+async def at_root(studio: Studio, slug: str, place: Place) -> Project:
+    """Return the project, made on first use, with its root ready and its own."""
+    await asyncio.to_thread(place.folders.prepare)
+    try:
+        project = await find(studio, slug)
+    except ProjectNotFound:
+        await asyncio.to_thread(place.folders.check_owner, None, slug)
+        project = await find_or_make(studio, slug)
+    await asyncio.to_thread(place.folders.claim, project.id, slug)
+    return project
+
+
+async def ready_root(studio: Studio, project_id: str, root: str) -> None:
+    """Make the root of an older run ready, and sure that it is still its project's."""
+    async with studio.shop.db.read() as session:
+        project = await session.get_one(Project, project_id)
+    folders = studio.shop.place(root).folders
+    await asyncio.to_thread(folders.prepare)
+    await asyncio.to_thread(folders.claim, project.id, project.slug)

@@ -14,20 +14,20 @@ from maquette.core.provider import priced
 from maquette.core.requests import ImageRequest
 from maquette.db import assets, runs
 from maquette.db.tables import Job, Project
-from maquette.services import running
+from maquette.services import running, starting
 from maquette.services.studio import Studio
 
 
-async def replay(studio: Studio, run_id: str, spending: running.Spending) -> str:
+async def replay(studio: Studio, run_id: str, spending: starting.Spending) -> str:
     """Begin a run with the same frozen jobs; the inputs come from the store."""
     async with studio.shop.db.read() as session:
         run = await runs.by_id(session, run_id)
         specs = [JobSpec.model_validate(job.spec) for job in await runs.jobs_of(session, run.id)]
         project = await session.get_one(Project, run.project_id)
     priced = [(spec, _price(studio, spec)) for spec in specs]
-    running.check_spending(Usd(sum((worst for _, worst in priced), start=money.FREE)), spending)
+    starting.check_spending(Usd(sum((worst for _, worst in priced), start=money.FREE)), spending)
     await asyncio.to_thread(studio.shop.place(run.root).folders.prepare)
-    return await running.write_run(
+    return await starting.write_run(
         studio, project, run.root, dict(run.settings), priced, spending, replay_of=run.id
     )
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 from maquette.core.errors import ObjectNotFound
-from maquette.core.storage import Key, Storage, Stored, checked_key
+from maquette.core.requests import digest_of
+from maquette.core.storage import Key, Storage, Stored, checked_key, object_key
 from maquette.disk import explained, write_durably
 
 
 class LocalStorage(Storage):
-    """One file an object, named by its key, never written twice."""
+    """One file an object, named by its key, never written twice.
+
+    But for an object that a disk cut short: its right bytes, by its name's digest, heal it.
+    """
 
     id = "local"
 
@@ -23,7 +29,7 @@ class LocalStorage(Storage):
         path = self._path(key)
 
         def write() -> None:
-            if not path.is_file():
+            if not _holds(path, key, data):
                 write_durably(path, data, scratch=self._root / "tmp", mode=0o444)
 
         await asyncio.to_thread(write)
@@ -60,13 +66,32 @@ class LocalStorage(Storage):
         )
         for name, path in sorted(names):
             if name.startswith(prefix):
-                yield Stored(Key(name), path.stat().st_size)
+                with suppress(FileNotFoundError):  # it was deleted in the meantime
+                    yield Stored(Key(name), path.stat().st_size)
 
     def local_path(self, key: Key) -> Path | None:
         return self._path(key)
 
     def _path(self, key: Key) -> Path:
         return self._root / checked_key(key)
+
+
+def _holds(path: Path, key: Key, data: bytes) -> bool:
+    """Say whether the object is there, and mark it as wanted today: a sweep passes it over."""
+    with explained(path):
+        try:
+            size_bytes = path.stat().st_size
+        except FileNotFoundError:
+            return False
+        if size_bytes != len(data) and key == object_key(digest_of(data)):
+            return False
+        try:
+            os.utime(path)
+        except FileNotFoundError:  # swept away in this very moment
+            return False
+        except OSError:  # somebody else's file, or a disk that is only read
+            pass
+    return True
 
 
 def _absent(key: Key) -> ObjectNotFound:

@@ -184,7 +184,7 @@ class ScriptedProvider(Provider):
         except ValueError:
             raise BadProviderReply("The answer is not the JSON that was promised.") from None
         images = [Encoded(base64.b64decode(one), "image/png") for one in document["images"]]
-        said = document["cost"]
+        said = document.get("cost")
         cost = self.estimate(request) if said is None else Usd(Decimal(said))
         return Generated(images, request, cost, details={"by": "script"})
 

@@ -207,7 +207,8 @@ class StandIn:
             pixels[..., 0] = rows * 255 // size[1]
             pixels[..., 1] = columns * 255 // size[0]
             pixels[..., 2] = 40 + 15 * index % 200
-            pixels[:32, :32] = np.random.default_rng(index).integers(0, 256, (32, 32, 3), np.uint8)
+            patch = pixels[:32, :32]
+            patch[:] = np.random.default_rng(index).integers(0, 256, patch.shape, np.uint8)
             self._pictures[known] = codec.encode(pixels, format=cast("EncodeFormat", kind))
         return self._pictures[known]
 
@@ -237,7 +238,7 @@ def _streams(seen: Seen) -> bool:
 
 
 def _quality(seen: Seen) -> str:
-    quality = str(seen.fields["quality"])
+    quality = str(seen.fields.get("quality", "auto"))
     return "high" if quality == "auto" else quality
 
 

@@ -115,8 +115,9 @@ def _moderated(said: str, **facts: str | float | None) -> ProviderRefused:
 
 def quoted(error: openai.APIError, key: str | None) -> str:
     """Return the server's own message, cut to a sane length and without the key."""
-    body = cast("dict[str, Any]", error.body) if isinstance(error.body, dict) else {}
-    said = str(body.get("message") or "")
+    body: object = error.body
+    fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+    said = str(fields.get("message") or "")
     if key:
         said = said.replace(key, "***")
     said = " ".join(said.split())[:_LONGEST_QUOTE]

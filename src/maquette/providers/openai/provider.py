@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx2
+from pydantic import ValidationError
 
 from maquette import net
 from maquette.core.errors import (
@@ -89,8 +90,15 @@ class OpenAIProvider(Provider):
         return self.read_reply(reply, request)
 
     def read_reply(self, reply: bytes, request: ImageRequest) -> Generated:
-        entry = self._entry(request)
-        asked = wire.ask(entry, request)
+        try:
+            entry = self._entry(request)
+            asked = wire.ask(entry, request)
+        except (CapabilityMissing, ValidationError):
+            # This reply may have been paid for: that the settings have changed is no refusal.
+            raise BadProviderReply(
+                f"The settings no longer say what {request.model!r} is, so its answer (kept) "
+                "cannot be read. Put its entry back under `models`."
+            ) from None
         said = wire.read(reply)
         pictures = said.pictures()
         if len(pictures) != request.count:
@@ -132,12 +140,10 @@ class OpenAIProvider(Provider):
         import openai  # noqa: PLC0415 - 0.4 s that only calls need
 
         config = self._config
-        unsigned: Any = {"Authorization": openai.Omit()} if key is None else None
         sdk = openai.AsyncOpenAI(
             api_key=key or "none",
             base_url=config.base_url,
             max_retries=0,
-            default_headers=unsigned,
             http_client=net.client(self._rules, wait_s=config.wait_s),
         )
         # The SDK fills these from the environment, which may be about another server.
@@ -146,6 +152,8 @@ class OpenAIProvider(Provider):
         # The overloads of the SDK cannot be met by parameters that are data.
         images: Any = sdk.images.with_raw_response
         call = images.edit if asked.edits else images.generate
+        if key is None:
+            params = {**params, "extra_headers": {"Authorization": openai.Omit()}}
         async with sdk:
             try:
                 if asked.streamed:
