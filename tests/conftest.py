@@ -22,6 +22,8 @@ Opener = Callable[..., AbstractAsyncContextManager[Studio]]
 def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAQUETTE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MAQUETTE_NET__PAID_CALLS", "false")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
 @pytest.fixture(scope="session")

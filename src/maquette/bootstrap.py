@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr, ValidationError
 
 from maquette.core.clock import Clock
-from maquette.core.errors import BadParameter, CapabilityMissing, Conflict
+from maquette.core.errors import BadParameter, CapabilityMissing
 from maquette.core.operation import Operation
 from maquette.core.provider import Provider
 from maquette.core.registry import Registry
@@ -124,14 +124,7 @@ def prepare_database(settings: Settings) -> None:
         )
     with explained(settings.home):
         settings.home.mkdir(parents=True, exist_ok=True)
-    state = migrate.status(settings.url)
-    if state == "absent":
-        migrate.migrate(settings.url)
-    elif state == "behind":
-        raise Conflict(
-            "The database is of an older version. `maquette db migrate` upgrades it and keeps a "
-            "backup; nothing was changed."
-        )
+    migrate.ensure(settings.url)
 
 
 def _engine(settings: Settings) -> Engine:
@@ -152,5 +145,5 @@ def _secret(_project_id: str, name: str) -> SecretStr:
 def open_other_database(path: Path) -> Database:
     """Open the database file of `--backend-db`, creating it where it is missing."""
     url = f"sqlite:///{path.expanduser().absolute()}"
-    migrate.migrate(url)
+    migrate.ensure(url)
     return Database(url)

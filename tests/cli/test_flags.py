@@ -596,6 +596,7 @@ def _orphaned(flags: str) -> Doing:
         assert place(*shlex.split(words)).status == 0
         orphan.parent.mkdir(parents=True, exist_ok=True)
         orphan.write_bytes(b"nobody's")
+        os.utime(orphan, (0, 0))  # a young one may be on its way into a row
         return place(*shlex.split(flags.replace("ROOT", str(root))))
 
     return lambda place: place.once(("gc", flags), lambda: work(place))

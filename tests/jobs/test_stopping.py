@@ -99,7 +99,7 @@ async def test_two_runs_on_one_home_both_finish(
     """Whoever holds the lock works all queued runs; a waiting one takes over."""
     slow = [Act(delay_s=0.3)] * 4
     async with open_studio(*slow) as one, open_studio(*slow) as two:
-        runs = [await begin(one), await begin(two, project="other")]
+        runs = [await begin(one), await begin(two)]
         ended = await asyncio.gather(see(one, runs[0]), _follow(two, runs[1]))
     assert [seen.state for seen in ended] == [JobState.SUCCEEDED, JobState.SUCCEEDED]
     assert books.paid_calls == 4

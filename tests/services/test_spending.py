@@ -135,7 +135,8 @@ async def test_a_run_goes_on_after_the_decision_only(
             await running.resume(studio, seen.run, starting.Spending())
         lost = (await spending.undecided(studio))[0]
         await spending.decide(studio, lost.attempt, charged=True, amount=None)
-        again = await see(studio, await running.resume(studio, seen.run, starting.Spending()))
+        allowed = starting.Spending(confirmed=True)
+        again = await see(studio, await running.resume(studio, seen.run, allowed))
     assert again.state is JobState.SUCCEEDED
     assert books.paid_calls == 3
 

@@ -46,11 +46,11 @@ def gc(
     project: a.Project,
     project_root: a.ProjectRoot = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run/--no-dry-run", help="Only say what would be deleted.")
+        bool, typer.Option("--dry-run/--no-dry-run", help="Only say what would be moved.")
     ] = True,
     json: a.Json = False,
 ) -> None:
-    """Find stored bytes that nothing points to; --no-dry-run deletes them."""
+    """Find stored bytes that nothing points to; --no-dry-run moves them to the store's trash."""
 
     async def work(studio: Studio) -> Any:
         from maquette.services import keeping, projects  # noqa: PLC0415 - as above
@@ -62,6 +62,8 @@ def gc(
     if json:
         print_json({"dry_run": dry_run, "leftovers": leftovers})
         return
-    table("Leftovers", ("object", ">bytes"), [(one.key, one.size_bytes) for one in leftovers])
-    verb = "would be deleted; --no-dry-run does it" if dry_run else "deleted"
-    say(f"{len(leftovers)} {verb}.")
+    rows = [(one.key, one.size_bytes, "too young" if one.young else "") for one in leftovers]
+    table("Leftovers", ("object", ">bytes", "stays"), rows)
+    count = sum(not one.young for one in leftovers)
+    verb = "would go to the trash; --no-dry-run does it" if dry_run else "moved to the trash"
+    say(f"{count} {verb}.")

@@ -51,7 +51,10 @@ class Storage(ABC):
 
     @abstractmethod
     async def put(self, key: Key, data: bytes) -> Stored:
-        """All or nothing, durable on return; putting a key that exists is a no-op."""
+        """All or nothing, durable on return; putting a key that exists is a no-op.
+
+        Only an object that was cut short is written again, by the bytes that it is named after.
+        """
 
     @abstractmethod
     async def read(self, key: Key) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +13,7 @@ from maquette.core.provider import priced
 from maquette.core.requests import ImageRequest
 from maquette.db import assets, runs
 from maquette.db.tables import Job, Project
-from maquette.services import running, starting
+from maquette.services import projects, running, starting
 from maquette.services.studio import Studio
 
 
@@ -26,7 +25,7 @@ async def replay(studio: Studio, run_id: str, spending: starting.Spending) -> st
         project = await session.get_one(Project, run.project_id)
     priced = [(spec, _price(studio, spec)) for spec in specs]
     starting.check_spending(Usd(sum((worst for _, worst in priced), start=money.FREE)), spending)
-    await asyncio.to_thread(studio.shop.place(run.root).folders.prepare)
+    await projects.ready_root(studio, run.project_id, run.root)
     return await starting.write_run(
         studio, project, run.root, dict(run.settings), priced, spending, replay_of=run.id
     )

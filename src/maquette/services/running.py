@@ -16,7 +16,7 @@ from maquette.core.states import AttemptState, JobState
 from maquette.db import events, ledger, runs
 from maquette.db.tables import Event, Job, Run
 from maquette.jobs.desk import Desk
-from maquette.services import chain, runlog
+from maquette.services import chain, projects, runlog
 from maquette.services.starting import Spending, check_spending
 from maquette.services.studio import Studio
 
@@ -119,7 +119,7 @@ async def resume(studio: Studio, run_id: str, spending: Spending) -> str:
     _check_resumable(run)
     await _refuse_undecided(studio, run)
     remaining = {job.id: await _still_to_pay(studio, job) for job in jobs}
-    await asyncio.to_thread(studio.shop.place(run.root).folders.prepare)
+    await projects.ready_root(studio, run.project_id, run.root)
     if not jobs:
         if not JobState(run.state).final:
             return run.id

@@ -54,8 +54,7 @@ async def start(studio: Studio, plan: Plan, spending: Spending) -> str:
     """Store the inputs, then write the run, its jobs and their holds in one commit."""
     check_spending(plan.worst_case, spending)
     place = studio.shop.place(plan.root)
-    await asyncio.to_thread(place.folders.prepare)
-    project = await projects.find_or_make(studio, plan.order.project)
+    project = await projects.at_root(studio, plan.order.project, place)
     await _store_inputs(studio, project, place, plan.jobs)
     specs = [(job.spec, job.worst_case) for job in plan.jobs]
     order = plan.order.model_dump(mode="json")
