@@ -777,7 +777,7 @@ def _money_rows() -> Iterator[Row]:
     def report(words: str) -> Doing:
         def work(place: Workplace) -> Said:
             for project in ("lab", "other"):
-                run = paid.replace("lab", project)
+                run = paid.replace("lab", project).replace("root root", f"root {project}-root")
                 assert line(f"{run} {_SCENE} --confirm-spend")(place).status == 0
             return place(*shlex.split(words))
 

@@ -87,7 +87,9 @@ def begin(scenes: Path, root: Path) -> Begin:
             guard=guard or GuardRules(),
             **more,
         )
-        plan = await planning.plan(studio, order, root)
+        plan = await planning.plan(
+            studio, order, root if project == "demo" else root.with_name(project)
+        )
         return await starting.start(studio, plan, spending or starting.Spending(confirmed=True))
 
     return begun
