@@ -77,7 +77,9 @@ async def plan(studio: Studio, order: RunOrder, root: Path) -> Plan:
         job = _with_references(job, tuple(loaded[ref] for ref in refs), profile)
         provider.check(job.spec.request)
         jobs.append(_priced(job, provider))
-    return Plan(order, root, profile, provider.id, tuple(jobs), _notes(studio, jobs, profile))
+    return Plan(
+        order, root, profile, provider.id, tuple(jobs), _notes(studio, jobs, provider, profile)
+    )
 
 
 def choose_model(
@@ -267,10 +269,15 @@ def _priced(job: PlannedJob, provider: Provider) -> PlannedJob:
     return replace(job, worst_case=Usd(total))
 
 
-def _notes(studio: Studio, jobs: list[PlannedJob], profile: ModelProfile) -> tuple[str, ...]:
+def _notes(
+    studio: Studio, jobs: list[PlannedJob], provider: Provider, profile: ModelProfile
+) -> tuple[str, ...]:
     told = chain.notes(studio, [job.spec.post for job in jobs])
     if profile.proof:
         told.insert(0, f"{profile.id} makes drafts by classical means; it is not a model.")
+    missing = provider.missing()
+    if missing is not None:
+        told.insert(0, f"{provider.id} is not ready, a run would be refused: {missing}")
     if profile.shutdown is not None:
         told.append(
             f"{profile.id} ends on {profile.shutdown:%Y-%m-%d}; use {profile.successor} from then."

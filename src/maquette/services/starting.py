@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette import __version__
 from maquette.core import money
-from maquette.core.errors import BudgetExceeded, NotConfirmed
+from maquette.core.errors import BudgetExceeded, CapabilityMissing, NotConfirmed
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
 from maquette.core.requests import Digest
@@ -53,6 +53,9 @@ def check_spending(worst_case: Usd, spending: Spending) -> None:
 async def start(studio: Studio, plan: Plan, spending: Spending) -> str:
     """Store the inputs, then write the run, its jobs and their holds in one commit."""
     check_spending(plan.worst_case, spending)
+    missing = studio.shop.providers[plan.provider].missing()
+    if missing is not None:
+        raise CapabilityMissing(f"{plan.provider!r} is not ready, so nothing was sent: {missing}")
     place = studio.shop.place(plan.root)
     project = await projects.at_root(studio, plan.order.project, place)
     await _store_inputs(studio, project, place, plan.jobs)
