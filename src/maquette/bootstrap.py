@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -105,7 +106,8 @@ def build(settings: Settings, kind: type[Provider]) -> Provider:
         most_bytes=net.most_mb * 1024 * 1024,
     )
     try:
-        config = kind.config.model_validate(settings.providers.get(kind.id, {}))
+        section = settings.providers.get(kind.id, {})
+        config = kind.config.model_validate({name: _parsed(one) for name, one in section.items()})
     except ValidationError as error:
         first = error.errors()[0]
         name = "__".join(str(part) for part in ("PROVIDERS", kind.id, *first["loc"])).upper()
@@ -114,6 +116,14 @@ def build(settings: Settings, kind: type[Provider]) -> Provider:
     if key_name is not None:  # it is told whether its key is set, and gets it only for a call
         config = config.model_copy(update={"has_key": secret(key_name) is not None})
     return kind.build(config, rules)
+
+
+def _parsed(value: Any) -> Any:
+    """Read a list or table that an environment variable could only hold as JSON text."""
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        with suppress(ValueError):
+            return json.loads(value)
+    return value
 
 
 def prepare_database(settings: Settings) -> None:

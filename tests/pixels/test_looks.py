@@ -8,7 +8,7 @@ from maquette.core.errors import BadParameter
 from maquette.pixels import lut
 from maquette.pixels.looks import LOOKS, Look, look, lut_of
 
-every_look = pytest.mark.parametrize("chosen", LOOKS.values(), ids=str)
+every_look = pytest.mark.parametrize("chosen", LOOKS.values(), ids=list(LOOKS))
 
 
 def greys(chosen: Look) -> NDArray[np.float32]:

@@ -37,3 +37,16 @@ async def test_a_key_makes_it_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-key")
     async with bootstrap.open_studio(load(home=tmp_path / "home")) as studio:
         assert studio.shop.providers["openai"].missing() is None
+
+
+async def test_a_server_of_ones_own_is_told_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example of the guide: a list in a variable is JSON."""
+    monkeypatch.setenv("MAQUETTE_PROVIDERS__OPENAI__BASE_URL", "http://127.0.0.1:9000/v1")
+    monkeypatch.setenv("MAQUETTE_PROVIDERS__OPENAI__KEYLESS", "true")
+    monkeypatch.setenv("MAQUETTE_PROVIDERS__OPENAI__MODELS", '[{"id": "my-model", "free": true}]')
+    async with bootstrap.open_studio(load(home=tmp_path / "home")) as studio:
+        provider = studio.shop.providers["openai"]
+        assert [model.id for model in provider.models()] == ["my-model"]
+        assert provider.missing() is None
