@@ -71,7 +71,7 @@ async def opened(
         plugins="proof",
         retries=RetrySettings(first_wait_s=0.01, longest_wait_s=0.05),
     )
-    config = OpenAIConfig(base_url=server.url, shipped_models=True, models=models)
+    config = OpenAIConfig(base_url=server.url, shipped_models=True, models=models, has_key=True)
     provider = OpenAIProvider.build(config, WireRules(paid_calls=False))
     async with bootstrap.open_studio(settings, providers={"openai": provider}) as studio:
         yield studio
