@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from sqlalchemy import update
 
-from maquette.core.errors import BudgetExceeded, NotResumable
+from maquette.core.errors import BudgetExceeded, CapabilityMissing, NotResumable
 from maquette.core.money import parse_usd
 from maquette.core.states import AttemptState, JobState
 from maquette.db.tables import Attempt, Job, Run
@@ -57,6 +57,22 @@ async def test_a_ticket_outlives_the_patience(
     assert again.state is JobState.SUCCEEDED
     assert books.paid_calls == 1
     assert (again.held, again.settled) == (0, 40_000_000)
+
+
+async def test_a_key_that_is_gone_refunds_no_accepted_work(
+    open_studio: Opener, begin: Begin, books: Books, scenes: Path
+) -> None:
+    """D2: asking by the ticket fails for a reason of ours; the work is paid all the same."""
+    async with open_studio(Act("detach")) as studio:
+        scripted(studio).deaf = 99
+        scripted(studio).deaf_with = CapabilityMissing("The key is not set.")
+        run = await begin(studio, model="ticketed", input=scenes / "coast.png")
+        seen = await see(studio, run)
+        assert (seen.held, seen.settled) == (40_000_000, 0)
+        scripted(studio).deaf = 0
+        again = await resumed(studio, run)
+    assert again.state is JobState.SUCCEEDED
+    assert books.paid_calls == 1
 
 
 async def test_nothing_is_in_doubt_where_nothing_was_sent(

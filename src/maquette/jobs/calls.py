@@ -151,6 +151,7 @@ async def _attempt(bench: Bench, provider: Provider, wanted: Call) -> Answer:
     if estimate:
         await _check_room(bench)
     attempt = await _reserve(bench, provider, wanted, estimate)
+    run = RunSide(bench, attempt)
     try:
         async with bench.shop.db.write() as session:
             await ledger.mark_sent(session, attempt.id, attempt.paid, bench.shop.clock.now())
@@ -159,21 +160,18 @@ async def _attempt(bench: Bench, provider: Provider, wanted: Call) -> Answer:
         await _release(bench, attempt)
         raise
     try:
-        return await _deliver(
-            bench, attempt, provider.generate(wanted.request, RunSide(bench, attempt))
-        )
+        return await _deliver(bench, attempt, provider.generate(wanted.request, run))
     except NotCollected:
         return await _collect(bench, provider, wanted, attempt)
 
 
 async def _collect(bench: Bench, provider: Provider, wanted: Call, attempt: Attempt) -> Answer:
     """Ask for accepted work by its ticket, with patience; it is never sent a second time."""
-    ticket = Ticket(attempt.ticket or "", attempt.endpoint)
+    ticket, run = Ticket(attempt.ticket or "", attempt.endpoint), RunSide(bench, attempt)
     tried = 0
     while True:
         tried += 1
         try:
-            run = RunSide(bench, attempt)
             return await _deliver(bench, attempt, provider.resume(ticket, wanted.request, run))
         except NotCollected as error:
             if tried >= bench.shop.retries.tries:
@@ -228,7 +226,7 @@ async def _without_answer(bench: Bench, attempt: Attempt, error: MaquetteError) 
         await _doubt(bench, attempt, str(error))
         return _undecided(attempt)
     over = isinstance(error, ProviderRefused | OutcomeUnknown | BadProviderReply)
-    if isinstance(error, ProviderError) and attempt.ticket is not None and not over:
+    if attempt.ticket is not None and not over:  # a key that is missing now refunds nothing
         return NotCollected(
             f"{attempt.provider!r} has accepted the work ({attempt.ticket}) but cannot be asked "
             f"for it: {error} `maquette resume` asks again."
@@ -246,7 +244,10 @@ def _charged(attempt: Attempt, cost: Usd | None) -> int:
 
 
 async def _parse(provider: Provider, reply: bytes, request: ImageRequest) -> Generated:
-    return await asyncio.to_thread(provider.read_reply, reply, request)
+    try:
+        return await asyncio.to_thread(provider.read_reply, reply, request)
+    except MaquetteError as error:  # it was answered, so it was sent
+        raise BadProviderReply(f"The stored reply cannot be read: {error}") from error
 
 
 async def put_in_order(bench: Bench) -> OutcomeUnknown | None:

@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from maquette.core.errors import (
     BadProviderReply,
     CapabilityMissing,
+    MaquetteError,
     OutcomeUnknown,
     PriceUnknown,
     ProviderRefused,
@@ -134,7 +135,8 @@ class ScriptedProvider(Provider):
         self._price = Decimal(price)
         self._boundary = boundary
         self.deaf = 0
-        """How many of the next questions for a ticket fail for want of a connection."""
+        """How many of the next questions for a ticket fail, and with what."""
+        self.deaf_with: MaquetteError = ProviderUnavailable("The script says: no connection yet.")
 
     def models(self) -> Sequence[ModelProfile]:
         return [_profile("paid"), _profile("ticketed"), _profile("free"), _profile("unpriced")]
@@ -191,7 +193,7 @@ class ScriptedProvider(Provider):
     async def resume(self, ticket: Ticket, request: ImageRequest, run: Run) -> Generated:
         if self.deaf:
             self.deaf -= 1
-            raise ProviderUnavailable("The script says: still no connection.")
+            raise self.deaf_with
         reply = self.books.kept(ticket.id)
         if reply is None:
             raise OutcomeUnknown(f"The other side does not know {ticket.id!r}.")
