@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 
 import pytest
 
 from maquette import net
-from maquette.core.errors import BadProviderReply, ConnectionRefused
+from maquette.core.errors import (
+    BadProviderReply,
+    ConnectionRefused,
+    OutcomeUnknown,
+    ProviderError,
+    ProviderUnavailable,
+)
 from maquette.core.wire import WireRules
 
 CLOSED = WireRules(paid_calls=False)
@@ -45,19 +52,19 @@ async def test_loopback_is_always_reached() -> None:
 async def test_the_switch_keeps_everything_else_away(host: str) -> None:
     """LAB-14: tests can never pay."""
     with pytest.raises(ConnectionRefused, match="switched off"):
-        await net.check_host(CLOSED, host)
+        await net.allowed_addresses(CLOSED, host)
 
 
 @pytest.mark.parametrize("host", ["10.0.0.7", "192.168.1.2", "169.254.169.254", "fd00::1"])
 async def test_private_addresses_need_permission(host: str) -> None:
     with pytest.raises(ConnectionRefused, match="PRIVATE_HOSTS"):
-        await net.check_host(WireRules(), host)
-    await net.check_host(WireRules(private_hosts=frozenset({host})), host)
+        await net.allowed_addresses(WireRules(), host)
+    await net.allowed_addresses(WireRules(private_hosts=frozenset({host})), host)
 
 
 async def test_an_unknown_host_is_explained() -> None:
     with pytest.raises(ConnectionRefused, match="cannot be found"):
-        await net.check_host(WireRules(), "no-such-host.invalid")
+        await net.allowed_addresses(WireRules(), "no-such-host.invalid")
 
 
 async def test_redirects_are_not_followed() -> None:
@@ -79,3 +86,54 @@ async def test_a_reply_that_does_not_say_its_size_is_stopped() -> None:
     async with answering(endless) as url, net.client(rules) as client:
         with pytest.raises(BadProviderReply, match="larger than"):
             await client.get(url)
+
+
+async def test_the_connection_goes_to_the_address_that_was_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name that leads elsewhere the second time changes nothing."""
+    asked: list[str] = []
+    real = net.client.__globals__["addresses"]
+
+    async def once(host: str, port: int | None) -> list[net.Address]:
+        asked.append(host)
+        return await real("127.0.0.1", port)
+
+    monkeypatch.setitem(net.client.__globals__, "addresses", once)
+    async with answering(response(b"hello")) as url, net.client(CLOSED) as client:
+        reply = await client.get(url.replace("127.0.0.1", "pinned.example"))
+    assert reply.content == b"hello"
+    assert set(asked) == {"pinned.example"}
+
+
+async def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` has two addresses, and a server often listens on one."""
+
+    async def two(_host: str, _port: int | None) -> list[net.Address]:
+        return [ip_address("::1"), ip_address("127.0.0.1")]
+
+    monkeypatch.setitem(net.client.__globals__, "addresses", two)
+    async with answering(response(b"hello")) as url, net.client(CLOSED) as client:
+        assert (await client.get(url.replace("127.0.0.1", "localhost"))).content == b"hello"
+
+
+@pytest.mark.parametrize(("paid", "error"), [(True, OutcomeUnknown), (False, ProviderUnavailable)])
+async def test_a_cut_connection_is_doubtful_only_where_it_costs(
+    *, paid: bool, error: type[ProviderError]
+) -> None:
+    broken = b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\nconnection: close\r\n\r\nhalf"
+    async with answering(broken) as url, net.client(CLOSED) as client:
+        with pytest.raises(error, match="cut off"), net.sending("the stand-in", paid=paid):
+            await client.get(url)
+
+
+async def test_a_connection_that_never_opened_cost_nothing() -> None:
+    async with net.client(CLOSED) as client:
+        refused = pytest.raises(ProviderUnavailable, match="nothing was sent")
+        with refused, net.sending("the stand-in", paid=True):
+            await client.get("http://127.0.0.1:1/")
+
+
+def test_a_quoted_message_holds_no_key() -> None:
+    assert net.cleaned("key sk-123\n  is  wrong", "sk-123") == "'key *** is wrong'."
+    assert net.cleaned(None) == "without a reason."

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from maquette import net
 from maquette.core.errors import (
     BadProviderReply,
     CapabilityMissing,
@@ -28,7 +29,6 @@ from maquette.core.errors import (
 )
 from maquette.core.requests import Encoded, ImageRequest, Input, Option, digest_of
 from maquette.core.wire import WireRules
-from maquette.providers.openai import failures
 from maquette.providers.openai.config import OpenAIConfig
 from maquette.providers.openai.provider import OpenAIProvider
 from maquette.testing.provider_contract import FakeRun
@@ -140,13 +140,13 @@ async def test_a_429_says_when_to_come_back(
 
 def test_a_date_to_come_back_is_understood() -> None:
     later = datetime.now(UTC) + timedelta(seconds=90)
-    seconds = failures.retry_after({"retry-after": format_datetime(later, usegmt=True)})
+    seconds = net.retry_after({"retry-after": format_datetime(later, usegmt=True)})
     assert seconds is not None
     assert 80 < seconds <= 90
 
 
 def test_a_date_that_has_passed_asks_for_no_wait() -> None:
-    assert failures.retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    assert net.retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
 
 
 async def test_an_account_without_credit_is_not_asked_again(server: StandIn) -> None:

@@ -6,33 +6,20 @@ billed. Only a connection that never opened, and an answer that refuses, cost no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 
-import httpx2
-
+from maquette import net
 from maquette.core.errors import (
     OutcomeUnknown,
     ProviderError,
     ProviderRefused,
-    ProviderUnavailable,
     RateLimited,
 )
 
 if TYPE_CHECKING:
     import openai
 
-_NEVER_SENT = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.ProxyError,
-    httpx2.UnsupportedProtocol,
-)
 _EMPTY_PURSE = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
-_LONGEST_QUOTE = 500
 
 
 def translate(error: openai.APIError, *, key_name: str, key: str | None) -> ProviderError:
@@ -42,23 +29,8 @@ def translate(error: openai.APIError, *, key_name: str, key: str | None) -> Prov
     if isinstance(error, openai.APIStatusError):
         return _by_status(error, key_name=key_name, key=key)
     if isinstance(error, openai.APIConnectionError):
-        return _by_cause(error)
+        return net.failure(error.request.url.host, error.__cause__, paid=True)
     return _in_stream(error, key)
-
-
-def _by_cause(error: openai.APIConnectionError) -> ProviderError:
-    host = error.request.url.host
-    cause = error.__cause__
-    if isinstance(cause, _NEVER_SENT):
-        return ProviderUnavailable(
-            f"No connection to {host!r} ({type(cause).__name__}); nothing was sent. Check the "
-            "network and base_url."
-        )
-    what = "did not answer in time" if isinstance(cause, httpx2.TimeoutException) else "was cut off"
-    return OutcomeUnknown(
-        f"The call to {host!r} was sent and {what} ({type(cause).__name__}); it may have been "
-        "charged."
-    )
 
 
 def _by_status(error: openai.APIStatusError, *, key_name: str, key: str | None) -> ProviderError:
@@ -83,7 +55,7 @@ def _by_status(error: openai.APIStatusError, *, key_name: str, key: str | None) 
     if status == 429:
         return RateLimited(
             f"The server asks for patience (429): {said}",
-            retry_after=retry_after(error.response.headers),
+            retry_after=net.retry_after(error.response.headers),
             **facts,
         )
     if status >= 500:
@@ -117,25 +89,4 @@ def quoted(error: openai.APIError, key: str | None) -> str:
     """Return the server's own message, cut to a sane length and without the key."""
     body: object = error.body
     fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-    said = str(fields.get("message") or "")
-    if key:
-        said = said.replace(key, "***")
-    said = " ".join(said.split())[:_LONGEST_QUOTE]
-    return repr(said) + "." if said else "without a reason."
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read `retry-after-ms`, or `retry-after` in seconds or as a date."""
-    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) / scale
-        except (KeyError, ValueError):
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    try:
-        until = parsedate_to_datetime(headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    return net.cleaned(fields.get("message"), key)

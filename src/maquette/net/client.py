@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
+from urllib.request import getproxies
 
 import anyio.to_thread
 import httpx2
@@ -37,7 +38,7 @@ def client(
     wait_s = min(wait_s, rules.longest_wait_s)
 
     async def may_go(request: httpx2.Request) -> None:
-        await check_host(rules, request.url.host, request.url.port)
+        await allowed_addresses(rules, request.url.host, request.url.port)
 
     async def may_come(response: httpx2.Response) -> None:
         declared = response.headers.get("content-length", "")
@@ -46,6 +47,8 @@ def client(
         if isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _Limited(response.stream, rules)
 
+    if transport is None and not proxied():
+        transport = _Pinned(rules)
     return httpx2.AsyncClient(
         base_url=base_url,
         headers=headers,
@@ -54,6 +57,36 @@ def client(
         transport=transport,
         event_hooks={"request": [may_go], "response": [may_come]},
     )
+
+
+def proxied() -> bool:
+    """Tell whether the environment names a proxy, which then looks names up itself."""
+    return any(scheme in getproxies() for scheme in ("http", "https", "all"))
+
+
+class _Pinned(httpx2.AsyncHTTPTransport):
+    """Connects to the very addresses that were allowed.
+
+    A name that is looked up a second time may lead elsewhere: here the connection is made to the
+    address that was checked, while the certificate and the `Host` header keep the name.
+    """
+
+    def __init__(self, rules: WireRules) -> None:
+        super().__init__()
+        self._rules = rules
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = request.url
+        found = await allowed_addresses(self._rules, url.host, url.port)
+        request.extensions = {**request.extensions, "sni_hostname": url.host}
+        for address in found[:-1]:
+            request.url = url.copy_with(host=str(address))
+            try:
+                return await super().handle_async_request(request)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                continue
+        request.url = url.copy_with(host=str(found[-1]))
+        return await super().handle_async_request(request)
 
 
 class _Limited(httpx2.AsyncByteStream):
@@ -81,9 +114,12 @@ def _too_large(rules: WireRules) -> BadProviderReply:
     )
 
 
-async def check_host(rules: WireRules, host: str, port: int | None = None) -> None:
-    """Raise `ConnectionRefused` for an address that the rules do not allow."""
-    for address in await addresses(host, port):
+async def allowed_addresses(
+    rules: WireRules, host: str, port: int | None = None
+) -> Sequence[Address]:
+    """Return a host's addresses; raise `ConnectionRefused` for one that the rules do not allow."""
+    found = await addresses(host, port)
+    for address in found:
         if address.is_loopback or _allowed(rules, host, address):
             continue
         if not rules.paid_calls:
@@ -96,6 +132,7 @@ async def check_host(rules: WireRules, host: str, port: int | None = None) -> No
                 f"{host!r} is the private address {address}, so it was not called. An "
                 f"administrator can allow it: MAQUETTE_NET__PRIVATE_HOSTS='[\"{host}\"]'."
             )
+    return found
 
 
 def _allowed(rules: WireRules, host: str, address: Address) -> bool:
@@ -116,4 +153,5 @@ async def addresses(host: str, port: int | None) -> list[Address]:
             f"The host {host!r} cannot be found; nothing was sent. Check the address and the "
             "network."
         ) from None
-    return [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+    given = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+    return list(dict.fromkeys(given))
