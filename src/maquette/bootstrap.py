@@ -82,6 +82,7 @@ async def open_studio(
         open_storage=store,
         open_folders=lambda root: Folders(root, settings.show_files),
         secret=_secret,
+        weights=settings.weights_folder,
         rescue=settings.home / "rescued",
         retries=Retries(**settings.retries.model_dump()),
         parallel_jobs=settings.parallel_jobs,

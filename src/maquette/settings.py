@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """Holds the database, the key file and `settings.toml`."""
     database_url: SecretStr | None = None
     """Postgres for many machines; unset: SQLite in the home."""
+    weights: Path | None = None
+    """Where models lie that a person put there or asked for; unset: `weights` in the home."""
     storage: str = "local"
     show_files: Literal["auto", "link", "copy"] = "auto"
     timezone: str | None = None
@@ -89,6 +91,10 @@ class Settings(BaseSettings):
                 f"no timezone is called {value!r}; write one like Europe/Madrid"
             ) from None
         return value
+
+    @property
+    def weights_folder(self) -> Path:
+        return self.weights or self.home / "weights"
 
     @property
     def url(self) -> str:

@@ -78,7 +78,9 @@ def _plugin_lines() -> list[Check]:
         *health.plugin_lines(
             "provider", providers, lambda kind: _provider_words(bootstrap.build(found, kind))
         ),
-        *health.plugin_lines("operation", operations, health.operation_words),
+        *health.plugin_lines(
+            "operation", operations, lambda one: health.operation_words(one, found.weights_folder)
+        ),
         *health.plugin_lines("storage", storages, lambda kind: (kind.__doc__ or "").split("\n")[0]),
     ]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from maquette.core.findings import Finding
 from maquette.core.raster import Raster
+from maquette.core.tools import Tool
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -37,6 +39,11 @@ class Work(Protocol):
 
     @property
     def seed(self) -> int: ...
+    @property
+    def weights(self) -> Path:
+        """The folder of the installation's weights; nothing is fetched into it unasked."""
+        ...
+
     def progress(self, fraction: float) -> None: ...
 
 
@@ -70,10 +77,16 @@ class Operation(Generic[P]):
     deterministic: bool = True
     preference: int = 100
     """Where nobody chose a backend, the ready one with the least is taken."""
-    missing: Callable[[], str | None] = lambda: None
-    """Say what has to be installed or configured first; None: ready."""
-    check: Callable[[P], None] | None = None
-    """Raise `BadParameter` for what only the pixels know (a look's name, a file's content)."""
+    patience: float = 1.0
+    """How many times the workers' usual time limit it may take."""
+    tool: Tool | None = None
+    """What has to be got first, where it does not come with the package."""
+    missing: Callable[[Path], str | None] = lambda _weights: None
+    """Say what has to be installed or configured first, given the weights folder; None: ready."""
+    resolve: Callable[[P, Path], P] | None = None
+    """Fill in what the weights folder decides (the model, where none is named), and raise
+    `BadParameter` or `CapabilityMissing` for what only the operation knows (a look's name, a
+    file's content). A plan keeps what it returns, and resolving that again changes nothing."""
     warm: Callable[[], None] | None = None
     """Compile or load what the first call would wait for."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from maquette.core.errors import (
     BadProviderReply,
@@ -17,7 +18,8 @@ from maquette.core.errors import (
 )
 from maquette.core.money import Usd
 from maquette.core.requests import Digest, Encoded, Generated, ImageRequest, ModelProfile
-from maquette.core.wire import WireRules
+from maquette.core.tools import Tool
+from maquette.core.wire import Limits, WireRules
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,6 +31,14 @@ class Ticket:
 
     id: str
     endpoint: str = "default"
+
+
+class Listed(BaseModel, frozen=True, extra="forbid"):
+    """A model as the other side names it."""
+
+    id: str = Field(min_length=1)
+    title: str = ""
+    shutdown: date | None = None
 
 
 class Run(Protocol):
@@ -78,6 +88,9 @@ class Provider(ABC):
     config: ClassVar[type[BaseModel]]
     """Its section of the settings, `MAQUETTE_PROVIDERS__<ID>__…`."""
 
+    tool: ClassVar[Tool | None] = None
+    """What has to be got first, where it does not come with the package."""
+
     @classmethod
     def build(cls, config: Any, rules: WireRules) -> Provider:
         """Make the process's instance from a checked `config`; one without needs takes none."""
@@ -90,6 +103,20 @@ class Provider(ABC):
     def missing(self) -> str | None:
         """Say what has to be configured first; None: ready."""
         return None
+
+    def limits(self) -> Limits:
+        """Say how hard it may be pressed."""
+        return Limits()
+
+    async def listing(self, secret: Callable[[str], SecretStr]) -> Sequence[Listed] | None:
+        """Ask the other side which models it has, for free; None: there is nobody to ask.
+
+        Raise a `ProviderError` where it does not answer: `maquette doctor` shows it.
+        """
+        return None
+
+    def learn(self, listed: Sequence[Listed]) -> None:
+        """Take in what an earlier `listing` brought; called once, before any request."""
 
     def check(self, request: ImageRequest) -> None:
         """Raise `CapabilityMissing` for what the model cannot do; nothing has been sent yet."""

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NewType
 
 from pydantic import BaseModel, Field
 
+from maquette.core.findings import Finding
 from maquette.core.money import Usd
 
 Digest = NewType("Digest", str)
@@ -123,3 +124,5 @@ class Generated:
     """What the provider charged; None: it does not say, the estimate stands."""
     clamped: Sequence[str] = ()
     details: Mapping[str, str] = field(default_factory=dict[str, str])
+    findings: Sequence[Finding] = ()
+    """What the provider itself thinks of the pictures; it counts like the guard's own."""

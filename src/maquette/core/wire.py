@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel, Field
+
 
 @dataclass(frozen=True)
 class WireRules:
@@ -18,3 +20,16 @@ class WireRules:
     """For an answer; never less than a provider's own needs."""
     most_bytes: int = 256 * 1024 * 1024
     """Of one reply."""
+
+
+class Limits(BaseModel, frozen=True, extra="forbid"):
+    """How hard one endpoint may be pressed; the runner keeps to it inside the call."""
+
+    concurrent: int | None = Field(default=None, ge=1)
+    """Calls under way at the same time; None: as many as there are jobs."""
+    per_minute: int | None = Field(default=None, ge=1)
+    """Calls begun in any 60 seconds; None: no limit."""
+    failures: int = Field(default=5, ge=1)
+    """Failures in a row after which the endpoint is left alone for a while."""
+    rest_s: float = Field(default=30.0, ge=0)
+    """How long; then one call tries it again."""

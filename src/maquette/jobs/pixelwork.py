@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from maquette.core.errors import InvalidInput
@@ -35,6 +36,7 @@ class OperationCall:
     params: Mapping[str, Any]
     inputs: Mapping[str, bytes]
     seed: int = 0
+    weights: Path = Path("weights")
     text: Mapping[str, str] = field(default_factory=dict[str, str])
     """Written into the PNG, so that the file can say what made it."""
 
@@ -51,8 +53,9 @@ class OperationReply:
 
 
 class _Work:
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, call: OperationCall) -> None:
+        self.seed = call.seed
+        self.weights = call.weights
 
     def progress(self, fraction: float) -> None:
         """Report nowhere: the parent only learns that the step ended."""
@@ -75,7 +78,7 @@ def perform(call: OperationCall) -> OperationReply:
     pictures = {name: codec.decode(data, name=name) for name, data in call.inputs.items()}
     rasters = {name: Raster(picture.pixels) for name, picture in pictures.items()}
     params = operation.params.model_validate(dict(call.params))
-    result = apply(operation, rasters, params, _Work(call.seed))
+    result = apply(operation, rasters, params, _Work(call))
     losses = tuple(loss for picture in pictures.values() for loss in picture.losses)
     if result.image is None:
         return OperationReply(None, None, result.findings, dict(result.data), losses)

@@ -158,7 +158,7 @@ async def _compute(
     bench: Bench, choice: Choice, source: Asset, seed: int
 ) -> tuple[assets.NewBlob, dict[str, Any]]:
     data = await bench.place.storage.read(object_key(Digest(source.digest)))
-    call = OperationCall(choice.operation, choice.params, {"image": data}, seed)
+    call = OperationCall(choice.operation, choice.params, {"image": data}, seed, bench.shop.weights)
     reply = await bench.compute(perform, call)
     if reply.data is None or reply.facts is None:
         raise OperationFailed(f"{choice.operation!r} returned no picture.")

@@ -56,6 +56,8 @@ class Workshop:
     open_folders: Callable[[Path], Folders]
     secret: Callable[[str, str], SecretStr]
     """(project id, name) -> key; raises `CapabilityMissing`."""
+    weights: Path
+    """Where operations find their models."""
     rescue: Path
     """A folder elsewhere for paid replies that the project's disk cannot take."""
     retries: Retries = Retries()

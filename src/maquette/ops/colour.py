@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import BaseModel, Field
 
@@ -52,8 +53,9 @@ def table_of(params: LutParams) -> lut.Lut3D:
     return lut_of(params.profile) if text is None else cube.parse(text, params.profile)
 
 
-def _check(params: LutParams) -> None:
+def _resolve(params: LutParams, _weights: Path) -> LutParams:
     table_of(params)
+    return params
 
 
 LUT = Operation(
@@ -67,6 +69,6 @@ LUT = Operation(
         "Kasson et al.: Performing color space conversions (1995), doi:10.1117/12.208656",
     ),
     needs=Needs(alpha="apart"),
-    check=_check,
+    resolve=_resolve,
     warm=lut.warm,
 )

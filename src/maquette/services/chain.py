@@ -41,7 +41,11 @@ def resolved_step(studio: Studio, step: Step) -> Step:
 def default_backend(studio: Studio, kind: Kind) -> str:
     """Return the preferred backend among those that are installed and configured."""
     operations = (studio.shop.operations.get(name) for name in studio.shop.operations)
-    ready = [one for one in operations if one and one.kind == kind and one.missing() is None]
+    ready = [
+        one
+        for one in operations
+        if one and one.kind == kind and one.missing(studio.shop.weights) is None
+    ]
     if not ready:
         raise CapabilityMissing(
             f"No {kind} backend is ready. `maquette doctor` says what is missing."
@@ -52,13 +56,13 @@ def default_backend(studio: Studio, kind: Kind) -> str:
 def check_operation(studio: Studio, operation_id: str, params: Mapping[str, object]) -> None:
     """Raise what is wrong with an operation's name, state or parameters."""
     operation = studio.shop.operations[operation_id]
-    missing = operation.missing()
+    missing = operation.missing(studio.shop.weights)
     if missing is not None:
         raise CapabilityMissing(f"{operation_id!r} is not ready: {missing}")
     params = dict(params)
     checked = operation.params.model_validate(params)
-    if operation.check is not None:
-        operation.check(checked)
+    if operation.resolve is not None:
+        operation.resolve(checked, studio.shop.weights)
 
 
 def notes(studio: Studio, posts: Iterable[PostChain]) -> list[str]:

@@ -125,6 +125,6 @@ def plugin_lines(kind: str, registry: Registry[Any], describe: Callable[[Any], s
     return good + bad
 
 
-def operation_words(operation: Operation[Any]) -> str:
-    missing = operation.missing()
+def operation_words(operation: Operation[Any], weights: Path) -> str:
+    missing = operation.missing(weights)
     return operation.title if missing is None else f"{operation.title}; missing: {missing}"

@@ -81,7 +81,9 @@ async def _first_that_works(
 ) -> tuple[Choice, OperationReply]:
     failures: list[str] = []
     for choice in choices:
-        call = OperationCall(choice.operation, choice.params, {"image": data}, order.seed)
+        call = OperationCall(
+            choice.operation, choice.params, {"image": data}, order.seed, studio.shop.weights
+        )
         try:
             return choice, await studio.shop.pool.run(perform, call)
         except MaquetteError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -17,8 +18,9 @@ from maquette.imaging.apply import apply
 class FixedWork:
     """A `Work` with a known seed."""
 
-    def __init__(self, seed: int = 7) -> None:
+    def __init__(self, seed: int = 7, weights: Path = Path("no-weights")) -> None:
         self.seed = seed
+        self.weights = weights
         self.told: list[float] = []
 
     def progress(self, fraction: float) -> None:
@@ -37,6 +39,15 @@ class OperationContract:
         """Return the parameters that the tests run with."""
         made: BaseModel = operation.params()
         return made
+
+    @pytest.fixture
+    def weights(self) -> Path:
+        """Return the weights folder; override where the operation needs one."""
+        return Path("no-weights")
+
+    @pytest.fixture(autouse=True)
+    def _use_weights(self, weights: Path) -> None:
+        self._weights = weights
 
     def test_says_what_it_is(self, operation: Operation[Any]) -> None:
         assert operation.kind in get_args(Kind)
@@ -57,14 +68,17 @@ class OperationContract:
         with pytest.raises(ValidationError):
             operation.params.model_validate({"no_such_parameter": 1})
 
-    def test_accepts_its_own_parameters(self, operation: Operation[Any], params: BaseModel) -> None:
-        if operation.check is not None:
-            operation.check(params)
+    def test_accepts_its_own_parameters(
+        self, operation: Operation[Any], params: BaseModel, weights: Path
+    ) -> None:
+        if operation.resolve is not None:
+            resolved = operation.resolve(params, weights)
+            assert operation.resolve(resolved, weights) == resolved
 
     def test_leaves_its_input_alone(self, operation: Operation[Any], params: BaseModel) -> None:
         pixels = self.picture(operation)
         before = pixels.copy()
-        operation.apply({"image": Raster(pixels)}, params, FixedWork())
+        operation.apply({"image": Raster(pixels)}, params, FixedWork(weights=self._weights))
         np.testing.assert_array_equal(pixels, before)
 
     def test_neutral_parameters_change_nothing(
@@ -117,9 +131,10 @@ class OperationContract:
         result = self.run(operation, self.photo(), params)
         assert all(isinstance(one, float | str | None) for one in result.data.values())
 
-    @staticmethod
-    def run(operation: Operation[Any], pixels: NDArray[np.uint8], params: BaseModel) -> Result:
-        return apply(operation, {"image": Raster(pixels)}, params, FixedWork())
+    def run(
+        self, operation: Operation[Any], pixels: NDArray[np.uint8], params: BaseModel
+    ) -> Result:
+        return apply(operation, {"image": Raster(pixels)}, params, FixedWork(weights=self._weights))
 
     def made(
         self, operation: Operation[Any], pixels: NDArray[np.uint8], params: BaseModel
