@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from maquette import bootstrap
+from maquette.core.wire import Limits
 from maquette.imaging import png
 from maquette.services.studio import Studio
 from maquette.settings import RetrySettings, Settings, load
@@ -71,14 +72,14 @@ def open_studio(tmp_path: Path, books: Books) -> Opener:
 
     @asynccontextmanager
     async def opened(
-        *script: Act, price: str = "0.04", url: str | None = None
+        *script: Act, price: str = "0.04", url: str | None = None, limits: Limits | None = None
     ) -> AsyncGenerator[Studio]:
         settings: Settings = load(
             home=tmp_path / "home",
             database_url=url,
             retries=RetrySettings(first_wait_s=0.01, longest_wait_s=0.05),
         )
-        provider = ScriptedProvider(books, script, price=price)
+        provider = ScriptedProvider(books, script, price=price, limits=limits)
         async with bootstrap.open_studio(settings, providers={"scripted": provider}) as studio:
             yield studio
 

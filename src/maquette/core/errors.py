@@ -12,7 +12,7 @@ MaquetteError
 ├── SpendRefused          money says no; nothing was sent
 │   └── NotConfirmed · BudgetExceeded · SpendStopped · PriceUnknown
 ├── ProviderError         the other side failed
-│   └── ProviderRefused · RateLimited · ProviderUnavailable · ConnectionRefused ·
+│   └── ProviderRefused · RateLimited · ProviderUnavailable · EndpointResting · ConnectionRefused ·
 │       BadProviderReply · NotCollected · OutcomeUnknown
 ├── OperationFailed       the pixels could not be computed
 │   └── OperationCrashed · OperationTimedOut · StepCrashed
@@ -231,6 +231,12 @@ class ProviderUnavailable(ProviderError):
 
     code = "provider-unavailable"
     retry = Retry.LATER
+
+
+class EndpointResting(ProviderError):
+    """The endpoint failed again and again, and is left alone for a while; nothing was sent."""
+
+    code = "endpoint-resting"
 
 
 class ConnectionRefused(ProviderError):

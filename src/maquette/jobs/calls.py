@@ -11,7 +11,6 @@ import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
-from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +20,6 @@ from maquette.core.errors import (
     Cancelled,
     MaquetteError,
     NotCollected,
-    ObjectNotFound,
     OutcomeUnknown,
     ProviderError,
     ProviderRefused,
@@ -32,14 +30,15 @@ from maquette.core.errors import (
     StorageUnavailable,
 )
 from maquette.core.money import Usd
-from maquette.core.provider import Provider, Ticket, priced, profile_of
+from maquette.core.provider import Provider, Ticket, priced
 from maquette.core.requests import Generated, ImageRequest
 from maquette.core.states import AttemptState
-from maquette.core.storage import reply_key
-from maquette.db import ledger, runs
+from maquette.db import ledger
 from maquette.db.tables import Attempt
+from maquette.jobs import attempts
+from maquette.jobs.attempts import Call
 from maquette.jobs.job import Bench
-from maquette.jobs.runside import RunSide, rescued
+from maquette.jobs.runside import RunSide
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,14 +46,6 @@ _ROOM_BYTES = 64 * 1024 * 1024
 """Free space asked for before money is spent on pictures that must be stored."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Call:
-    """A provider call that one step makes."""
-
-    name: str
-    request: ImageRequest
 
 
 @dataclass(frozen=True)
@@ -83,7 +74,7 @@ class Answer:
 async def call(bench: Bench, wanted: Call) -> Answer:
     """Return the answer of the call: found, fetched or paid for, in that order."""
     provider = bench.shop.providers[wanted.request.provider]
-    standing = await _standing(bench, wanted)
+    standing = await attempts.standing(bench, wanted)
     if standing is not None:
         answer = await _recover(bench, provider, wanted, standing)
         if answer is not None:
@@ -93,7 +84,8 @@ async def call(bench: Bench, wanted: Call) -> Answer:
         tried += 1
         bench.check()
         try:
-            return await _attempt(bench, provider, wanted)
+            async with bench.shop.gates.to(provider.id, provider.limits()).call(bench.pause):
+                return await _attempt(bench, provider, wanted)
         except ProviderError as error:
             if error.retry is Retry.NEVER or tried >= bench.shop.retries.tries:
                 raise
@@ -111,25 +103,16 @@ async def _be_patient(bench: Bench, wanted: Call, tried: int, error: ProviderErr
     await bench.pause(wait_s)
 
 
-async def _standing(bench: Bench, wanted: Call) -> Attempt | None:
-    """Return the attempt that an earlier process left open."""
-    open_states = {AttemptState.RESERVED, AttemptState.SENT, AttemptState.UNKNOWN}
-    async with bench.shop.db.read() as session:
-        attempts = await runs.attempts_of(session, bench.job_id)
-    mine = [one for one in attempts if one.call == wanted.name and one.state in open_states]
-    return mine[-1] if mine else None
-
-
 async def _recover(
     bench: Bench, provider: Provider, wanted: Call, attempt: Attempt
 ) -> Answer | None:
     """Finish what a dead process began; None where the call may be made (again)."""
     if attempt.state == AttemptState.RESERVED:
-        await _release(bench, attempt)
+        await attempts.release(bench, attempt)
         return None
     if attempt.state == AttemptState.UNKNOWN:
-        raise _undecided(attempt)
-    reply = await _stored_reply(bench, attempt)
+        raise attempts.undecided(attempt)
+    reply = await attempts.stored_reply(bench, attempt)
     if reply is not None:
         return await _settle_or_doubt(bench, attempt, _parse(provider, reply, wanted.request))
     if attempt.ticket is not None:
@@ -140,24 +123,24 @@ async def _recover(
                 raise
             return None
     if not attempt.paid:
-        await _release(bench, attempt, state=AttemptState.LOST)
+        await attempts.release(bench, attempt, state=AttemptState.LOST)
         return None
-    await _doubt(bench, attempt, "The program stopped after the call was sent.")
-    raise _undecided(attempt)
+    await attempts.doubt(bench, attempt, "The program stopped after the call was sent.")
+    raise attempts.undecided(attempt)
 
 
 async def _attempt(bench: Bench, provider: Provider, wanted: Call) -> Answer:
     estimate = money.to_nano(priced(provider, wanted.request))
     if estimate:
         await _check_room(bench)
-    attempt = await _reserve(bench, provider, wanted, estimate)
+    attempt = await attempts.reserve(bench, provider, wanted, estimate)
     run = RunSide(bench, attempt)
     try:
         async with bench.shop.db.write() as session:
             await ledger.mark_sent(session, attempt.id, attempt.paid, bench.shop.clock.now())
             bench.record(session, "sent", attempt=attempt.id, call=wanted.name)
     except SpendRefused:
-        await _release(bench, attempt)
+        await attempts.release(bench, attempt)
         raise
     try:
         return await _deliver(bench, attempt, provider.generate(wanted.request, run))
@@ -196,7 +179,7 @@ async def _settle_or_doubt(
     try:
         generated = await _with_pictures(attempt, sending)
     except Cancelled:
-        await _release(bench, attempt, state=AttemptState.LOST)
+        await attempts.release(bench, attempt, state=AttemptState.LOST)
         raise
     except MaquetteError as error:
         raise await _without_answer(bench, attempt, error) from error
@@ -204,9 +187,9 @@ async def _settle_or_doubt(
         # Anything else, a bug included, may have happened after the money was taken.
         log.exception("provider %s failed in an unforeseen way", attempt.provider)
         if attempt.paid:
-            await _doubt(bench, attempt, f"{type(error).__name__}: {error}")
-            raise _undecided(attempt) from error
-        await _release(bench, attempt, error=error)
+            await attempts.doubt(bench, attempt, f"{type(error).__name__}: {error}")
+            raise attempts.undecided(attempt) from error
+        await attempts.release(bench, attempt, error=error)
         raise
     return Answer(attempt, generated, _charged(attempt, generated.cost))
 
@@ -223,8 +206,8 @@ async def _without_answer(bench: Bench, attempt: Attempt, error: MaquetteError) 
     if isinstance(error, StorageUnavailable):  # the answer is there: a resume stores it
         return error
     if isinstance(error, OutcomeUnknown | BadProviderReply) and attempt.paid:
-        await _doubt(bench, attempt, str(error))
-        return _undecided(attempt)
+        await attempts.doubt(bench, attempt, str(error))
+        return attempts.undecided(attempt)
     over = isinstance(error, ProviderRefused | OutcomeUnknown | BadProviderReply)
     if attempt.ticket is not None and not over:  # a key that is missing now refunds nothing
         return NotCollected(
@@ -232,7 +215,7 @@ async def _without_answer(bench: Bench, attempt: Attempt, error: MaquetteError) 
             f"for it: {error} `maquette resume` asks again."
         )
     # By contract the rest was not charged: refused, never sent, or wrong before sending.
-    await _release(bench, attempt, error=error)
+    await attempts.release(bench, attempt, error=error)
     return error
 
 
@@ -250,86 +233,6 @@ async def _parse(provider: Provider, reply: bytes, request: ImageRequest) -> Gen
         raise BadProviderReply(f"The stored reply cannot be read: {error}") from error
 
 
-async def put_in_order(bench: Bench) -> OutcomeUnknown | None:
-    """Leave no attempt of an ending job half-way: free what was not sent, doubt what was.
-
-    What can still be collected (a ticket, a stored reply) stays as it is for a resume.
-    """
-    doubt: OutcomeUnknown | None = None
-    async with bench.shop.db.read() as session:
-        attempts = await runs.attempts_of(session, bench.job_id)
-    for attempt in attempts:
-        if attempt.state == AttemptState.RESERVED:
-            await _release(bench, attempt)
-        elif attempt.state == AttemptState.SENT and not attempt.paid:
-            await _release(bench, attempt, state=AttemptState.LOST)
-        elif attempt.state == AttemptState.SENT and attempt.ticket is None:
-            if await _stored_reply(bench, attempt) is None:
-                await _doubt(bench, attempt, "The job ended while the call was under way.")
-                doubt = _undecided(attempt)
-        elif attempt.state == AttemptState.UNKNOWN:
-            doubt = _undecided(attempt)
-    return doubt
-
-
-async def _reserve(bench: Bench, provider: Provider, wanted: Call, estimate: int) -> Attempt:
-    profile = profile_of(provider, wanted.request.model)
-    async with bench.shop.db.write() as session:
-        earlier = await runs.attempts_of(session, bench.job_id)
-        attempt = Attempt(
-            id=str(uuid4()),
-            job_id=bench.job_id,
-            call=wanted.name,
-            number=1 + sum(one.call == wanted.name for one in earlier),
-            state=AttemptState.RESERVED.value,
-            provider=provider.id,
-            endpoint="default",
-            model=wanted.request.model,
-            paid=profile.paid,
-            request=wanted.request.model_dump(mode="json"),
-            reserved_nano=estimate,
-            settled_nano=0,
-            created_at=bench.shop.clock.now(),
-        )
-        await ledger.reserve(session, attempt)
-    return attempt
-
-
-async def _release(
-    bench: Bench,
-    attempt: Attempt,
-    *,
-    state: AttemptState = AttemptState.RELEASED,
-    error: Exception | None = None,
-) -> None:
-    async with bench.shop.db.write() as session:
-        await ledger.release(
-            session,
-            attempt,
-            bench.shop.clock.now(),
-            state=state,
-            error_code=error.code if isinstance(error, MaquetteError) else None,
-            error_message=None if error is None else str(error),
-        )
-        bench.record(session, "released", attempt=attempt.id, why=str(error or state.value))
-
-
-async def _doubt(bench: Bench, attempt: Attempt, why: str) -> None:
-    async with bench.shop.db.write() as session:
-        await ledger.mark_unknown(session, attempt, bench.shop.clock.now(), why)
-        bench.record(session, "outcome_unknown", attempt=attempt.id, why=why)
-
-
-def _undecided(attempt: Attempt) -> OutcomeUnknown:
-    price = money.show(money.from_nano(attempt.reserved_nano))
-    return OutcomeUnknown(
-        f"Attempt {attempt.id} was sent to {attempt.provider!r} and its answer was lost: up to "
-        f"{price} may have been charged and stays counted. Look at the provider's own usage page, "
-        f"then `maquette spend decide {attempt.id} --charged` or `--not-charged`.",
-        attempt=attempt.id,
-    )
-
-
 async def _check_room(bench: Bench) -> None:
     """Refuse to pay for pictures that could not be stored."""
     free = await asyncio.to_thread(bench.place.folders.free_bytes)
@@ -338,13 +241,3 @@ async def _check_room(bench: Bench) -> None:
             f"Only {free // 1024**2} MiB are free under {str(bench.place.folders.root)!r}, so "
             "nothing was sent or paid. Free some space, then `maquette resume`."
         )
-
-
-async def _stored_reply(bench: Bench, attempt: Attempt) -> bytes | None:
-    kept = rescued(bench, attempt)
-    if kept.is_file():
-        return await asyncio.to_thread(kept.read_bytes)
-    try:
-        return await bench.place.storage.read(reply_key(attempt.id))
-    except ObjectNotFound:
-        return None

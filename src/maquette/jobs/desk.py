@@ -15,7 +15,7 @@ from maquette.core.pipeline import JobSpec
 from maquette.core.states import JobState, run_state
 from maquette.db import events, ledger, runs
 from maquette.db.tables import Job, Run
-from maquette.jobs import calls, pipeline
+from maquette.jobs import attempts, pipeline
 from maquette.jobs.engine import Engine
 from maquette.jobs.job import Bench
 from maquette.jobs.workshop import Workshop
@@ -150,7 +150,7 @@ class Desk:
             await self._put_back(bench.job_id)
             return
         if state is not JobState.SUCCEEDED:
-            doubt = await calls.put_in_order(bench)
+            doubt = await attempts.put_in_order(bench)
             if doubt is not None:
                 state, error = JobState.OUTCOME_UNKNOWN, doubt
         await self._end(bench.job_id, state, error)

@@ -20,6 +20,7 @@ from maquette.core.storage import object_key
 from maquette.db import assets, runs
 from maquette.db.tables import Candidate, Job
 from maquette.jobs import calls, post, publish
+from maquette.jobs.attempts import Call
 from maquette.jobs.job import Bench, Outcome
 from maquette.jobs.pixelwork import UNREADABLE, Facts, OperationCall, look, perform
 
@@ -58,7 +59,7 @@ async def _generate(bench: Bench, index: int, count: int) -> None:
     request = bench.spec.request.model_copy(
         update={"count": count, "seed": None if seed is None else derived_seed(seed, first)}
     )
-    wanted = calls.Call(name, request)
+    wanted = Call(name, request)
 
     async def send() -> Outcome:
         answer = await calls.call(bench, wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from maquette.core.registry import Registry
 from maquette.core.storage import Storage
 from maquette.db.engine import Database
 from maquette.folders import PRIVATE, Folders
+from maquette.jobs.limits import Gates
 from maquette.jobs.workers import PixelPool
 
 
@@ -62,6 +63,7 @@ class Workshop:
     """A folder elsewhere for paid replies that the project's disk cannot take."""
     retries: Retries = Retries()
     parallel_jobs: int = 4
+    gates: Gates = field(default_factory=Gates)
 
     def place(self, root: str | Path) -> Place:
         folders = self.open_folders(Path(root))

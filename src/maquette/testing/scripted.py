@@ -39,6 +39,7 @@ from maquette.core.requests import (
     ModelProfile,
     derived_seed,
 )
+from maquette.core.wire import Limits
 from maquette.imaging import png
 
 Does = Literal["answer", "refuse", "busy", "down", "lose", "garbage", "crash", "detach", "no-key"]
@@ -129,17 +130,25 @@ class ScriptedProvider(Provider):
         *,
         price: str = "0.04",
         boundary: Callable[[str], None] = lambda _name: None,
+        limits: Limits | None = None,
     ) -> None:
+        self._limits = limits or Limits(failures=1000)
         self.books = books
         self._script = list(script)
         self._price = Decimal(price)
         self._boundary = boundary
+        self._at_once = 0
+        self.most_at_once = 0
+        """How many calls were under way at the same time."""
         self.deaf = 0
         """How many of the next questions for a ticket fail, and with what."""
         self.deaf_with: MaquetteError = ProviderUnavailable("The script says: no connection yet.")
 
     def models(self) -> Sequence[ModelProfile]:
         return [_profile("paid"), _profile("ticketed"), _profile("free"), _profile("unpriced")]
+
+    def limits(self) -> Limits:
+        return self._limits
 
     def estimate(self, request: ImageRequest) -> Usd:
         if request.model == "unpriced":
@@ -152,7 +161,14 @@ class ScriptedProvider(Provider):
         return Usd(self._price * request.count)
 
     async def generate(self, request: ImageRequest, run: Run) -> Generated:
-        act = self._next_act()
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            return await self._meet(self._next_act(), request, run)
+        finally:
+            self._at_once -= 1
+
+    async def _meet(self, act: Act, request: ImageRequest, run: Run) -> Generated:
         self._boundary("before the call")
         _refuse(act)
         ticket = uuid4().hex
@@ -198,6 +214,10 @@ class ScriptedProvider(Provider):
         if reply is None:
             raise OutcomeUnknown(f"The other side does not know {ticket.id!r}.")
         return self.read_reply(reply, request)
+
+    def forget(self) -> None:
+        """Answer plainly from now on."""
+        self._script.clear()
 
     def _next_act(self) -> Act:
         return self._script.pop(0) if self._script else Act()

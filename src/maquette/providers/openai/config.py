@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from maquette.core.wire import Limits
 from maquette.providers.openai.profiles import ModelEntry
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -29,6 +30,7 @@ class OpenAIConfig(BaseModel, frozen=True, extra="forbid"):
     """Offer the shipped table too; unset: only with OpenAI's own address."""
     organization: str | None = None
     project: str | None = None
+    limits: Limits = Limits()
     wait_s: float = Field(default=600.0, ge=360.0)
     """For an answer. A call given up too early is paid all the same."""
 

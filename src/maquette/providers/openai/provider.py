@@ -20,7 +20,7 @@ from maquette.core.errors import (
 from maquette.core.money import Usd
 from maquette.core.provider import Provider, Run
 from maquette.core.requests import Generated, ImageRequest, ModelProfile
-from maquette.core.wire import WireRules
+from maquette.core.wire import Limits, WireRules
 from maquette.providers.openai import checks, failures, masks, pricing, wire
 from maquette.providers.openai.config import OpenAIConfig
 from maquette.providers.openai.profiles import ModelEntry, entries, profile
@@ -69,6 +69,9 @@ class OpenAIProvider(Provider):
         if config.has_key or (config.keyless and config.is_loopback):
             return None
         return f"Set the key {config.key_name}, for {config.base_url}."
+
+    def limits(self) -> Limits:
+        return self._config.limits
 
     def check(self, request: ImageRequest) -> None:
         checks.check(self._entry(request), request, self._today())
