@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from maquette import bootstrap
+from maquette.core.provider import Provider
 from maquette.core.wire import Limits
 from maquette.imaging import png
 from maquette.services.studio import Studio
@@ -24,7 +25,8 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAQUETTE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MAQUETTE_NET__PAID_CALLS", "false")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for name in ("OPENAI_API_KEY", "PHOTOROOM_API_KEY", "REMOVE_BG_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +74,11 @@ def open_studio(tmp_path: Path, books: Books) -> Opener:
 
     @asynccontextmanager
     async def opened(
-        *script: Act, price: str = "0.04", url: str | None = None, limits: Limits | None = None
+        *script: Act,
+        price: str = "0.04",
+        url: str | None = None,
+        limits: Limits | None = None,
+        more: Sequence[Provider] = (),
     ) -> AsyncGenerator[Studio]:
         settings: Settings = load(
             home=tmp_path / "home",
@@ -80,7 +86,8 @@ def open_studio(tmp_path: Path, books: Books) -> Opener:
             retries=RetrySettings(first_wait_s=0.01, longest_wait_s=0.05),
         )
         provider = ScriptedProvider(books, script, price=price, limits=limits)
-        async with bootstrap.open_studio(settings, providers={"scripted": provider}) as studio:
+        providers = {one.id: one for one in (provider, *more)}
+        async with bootstrap.open_studio(settings, providers=providers) as studio:
             yield studio
 
     return opened

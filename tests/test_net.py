@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -77,6 +78,14 @@ async def test_a_reply_over_the_limit_is_not_read() -> None:
     rules = WireRules(most_bytes=10)
     async with answering(response(b"x" * 11)) as url, net.client(rules) as client:
         with pytest.raises(BadProviderReply, match="larger than"):
+            await client.get(url)
+
+
+async def test_a_compressed_reply_is_not_unpacked() -> None:
+    """A few bytes could become gigabytes after the limit was checked."""
+    packed = response(gzip.compress(b"0" * 10_000), headers="content-encoding: gzip\r\n")
+    async with answering(packed) as url, net.client(CLOSED) as client:
+        with pytest.raises(BadProviderReply, match="compressed"):
             await client.get(url)
 
 

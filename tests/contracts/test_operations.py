@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from maquette.core.operation import Operation
+from maquette.core.raster import Raster
 from maquette.core.registry import Registry
 from maquette.ops.background import CLASSICAL
 from maquette.ops.colour import LUT, LutParams
 from maquette.ops.guard import OUTPUT
+from maquette.ops.refine import MERGE
 from maquette.ops.upscale import RESAMPLE, ResampleParams
 from maquette.testing.contracts import OperationContract
 
@@ -72,10 +76,27 @@ class TestGuard(OperationContract):
         return None
 
 
+class TestMerge(OperationContract):
+    """LAB-9: the refine pass; its picture is a cutout, so it always has alpha."""
+
+    @pytest.fixture
+    def operation(self) -> Operation[Any]:
+        return MERGE
+
+    @pytest.fixture
+    def neutral(self) -> BaseModel | None:
+        return None
+
+    def rasters(self, pixels: NDArray[Any]) -> dict[str, Raster]:
+        height, width = pixels.shape[:2]
+        cutout = pixels if pixels.shape[2] == 4 else np.dstack([pixels, self.ramp(height, width)])
+        return {"image": Raster(cutout), "refined": Raster(cutout[::-1, ::-1])}
+
+
 def test_every_operation_is_under_contract() -> None:
     registry: Registry[Operation[Any]] = Registry("operation")
     registry.discover("maquette.operations")
     assert {registry[name].id for name in registry} == {
-        one.id for one in (CLASSICAL, RESAMPLE, LUT, OUTPUT)
+        one.id for one in (CLASSICAL, RESAMPLE, LUT, MERGE, OUTPUT)
     }
     assert all(registry[name].id == name for name in registry)

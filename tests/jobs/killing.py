@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette import bootstrap
 from maquette.core.pipeline import BackgroundStep, ColourStep, PostChain, RunOrder, UpscaleStep
-from maquette.core.states import JobState
+from maquette.core.states import AttemptState, JobState
 from maquette.core.storage import Key, Stored
 from maquette.db import ledger, runs
 from maquette.db.engine import Database
@@ -40,7 +40,7 @@ from maquette.services import keeping, planning, running, spending, starting
 from maquette.services.studio import Studio
 from maquette.settings import load
 from maquette.storage.local import LocalStorage
-from maquette.testing.scripted import Books, ScriptedProvider
+from maquette.testing.scripted import Books, ScriptedCutter, ScriptedProvider
 
 FORKED_WITH = (apply, segment)
 """Imported before forking, so that no child pays for it."""
@@ -149,6 +149,8 @@ class Outcome:
     flaws: int
     leftovers: int
     candidates: int
+    answered: int
+    """Calls whose pictures are here and settled."""
     archived: int
     boundaries: int
 
@@ -156,11 +158,15 @@ class Outcome:
 async def work(folder: Path, model: str, kill_at: int | None, *, decide: bool) -> Outcome:
     boundaries = Boundaries(kill_at, folder / "killed-at")
     books = Books(folder / "other-side")
-    provider = ScriptedProvider(books, boundary=boundaries.hit)
+    makers = (
+        ScriptedProvider(books, boundary=boundaries.hit),
+        ScriptedCutter(books, boundary=boundaries.hit),
+    )
     home = folder / "home"
     settings = load(home=home, plugins="none")
     WatchedStorage.boundaries = WatchedFolders.boundaries = boundaries
-    async with bootstrap.open_studio(settings, providers={"scripted": provider}) as opened:
+    providers = {one.id: one for one in makers}
+    async with bootstrap.open_studio(settings, providers=providers) as opened:
         shop = replace(
             opened.shop,
             db=WatchedDatabase(settings.url, boundaries),
@@ -197,7 +203,11 @@ async def _begin(studio: Studio, folder: Path, model: str, *, decide: bool) -> s
         model=model,
         prompt="a test",
         candidates=3,
-        post=PostChain(background=BackgroundStep(), upscale=UpscaleStep(), colour=ColourStep()),
+        post=PostChain(
+            background=BackgroundStep(backends=("cutter", "classical")),
+            upscale=UpscaleStep(),
+            colour=ColourStep(),
+        ),
     )
     plan = await planning.plan(studio, order, folder / "root")
     return await starting.start(studio, plan, starting.Spending(confirmed=True))
@@ -228,6 +238,7 @@ async def _look(
         held, settled = await ledger.budget(session, "installation")
         jobs = await runs.jobs_of(session, run_id)
         candidates = await runs.candidates_of(session, jobs[0].id)
+        attempts = await runs.attempts_of(session, jobs[0].id)
     unexplained = [one for one in leftovers if not one.key.startswith("replies/")]
     return Outcome(
         state=state.value,
@@ -238,6 +249,7 @@ async def _look(
         flaws=len(flaws),
         leftovers=len(unexplained),
         candidates=len(candidates),
+        answered=sum(one.state == AttemptState.SETTLED for one in attempts),
         archived=len(list((root / "archive" / "replaced").iterdir())),
         boundaries=boundaries.passed,
     )

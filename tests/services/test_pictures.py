@@ -23,8 +23,10 @@ from maquette.core.pipeline import BackgroundStep, ColourStep, UpscaleStep
 from maquette.imaging import codec
 from maquette.jobs.pixelwork import OperationCall
 from maquette.jobs.workers import PixelPool
-from maquette.services import keeping, pictures
-from maquette.services.pictures import PostOrder
+from maquette.services import keeping, pictures, stepping
+from maquette.services.pictures import Made
+from maquette.services.starting import Spending
+from maquette.services.stepping import PostOrder
 from maquette.services.studio import Studio
 from tests.conftest import Opener
 from tests.services.conftest import Begin, made_in, noise, see
@@ -51,13 +53,22 @@ def order(root: Path, given: Path, name: str = "upscale", **more: Any) -> PostOr
     return PostOrder(**{**values, **more})
 
 
+async def post(studio: Studio, order: PostOrder) -> list[Made]:
+    """Do a free step from plan to end."""
+    planned = await stepping.plan(studio, order, Spending())
+    run_id = await stepping.start(studio, planned, Spending())
+    if run_id is not None:
+        await see(studio, run_id)
+    return await stepping.made(studio, planned, run_id)
+
+
 @pytest.mark.parametrize("name", STEPS)
 async def test_each_step_stands_alone(
     open_studio: Opener, root: Path, scenes: Path, name: str
 ) -> None:
     """LAB-8: over a folder, into the step's own folder, with lineage."""
     async with open_studio() as studio:
-        made = await pictures.post(studio, order(root, scenes, name))
+        made = await post(studio, order(root, scenes, name))
         shown = dict(await made_in(studio))
         family = await keeping.lineage(studio, shown[f"{STEPS[name][0]}/coast.png"].id)
     assert [one.output for one in made] == [f"{STEPS[name][0]}/{s}.png" for s in ("coast", "dunes")]
@@ -69,7 +80,7 @@ async def test_each_step_stands_alone(
 async def test_upscaling_makes_it_larger(open_studio: Opener, root: Path, picture: Path) -> None:
     """LAB-8, LAB-10."""
     async with open_studio() as studio:
-        await pictures.post(studio, order(root, picture))
+        await post(studio, order(root, picture))
     assert codec.decode((root / "upscaled" / "given.png").read_bytes()).pixels.shape == (48, 64, 3)
 
 
@@ -78,7 +89,7 @@ async def test_background_removal_leaves_alpha(
 ) -> None:
     """LAB-8, LAB-9."""
     async with open_studio() as studio:
-        made = await pictures.post(studio, order(root, picture, "background"))
+        made = await post(studio, order(root, picture, "background"))
     pixels = codec.decode((root / "background_removed" / "given.png").read_bytes()).pixels
     assert pixels.shape == (24, 32, 4)
     assert made[0].report is not None and "confidence" in made[0].report
@@ -87,7 +98,7 @@ async def test_background_removal_leaves_alpha(
 async def test_the_input_stays_as_it_was(open_studio: Opener, root: Path, picture: Path) -> None:
     before = picture.read_bytes()
     async with open_studio() as studio:
-        await pictures.post(studio, order(root, picture, "colour"))
+        await post(studio, order(root, picture, "colour"))
     assert picture.read_bytes() == before
 
 
@@ -97,7 +108,7 @@ async def test_a_step_on_an_output_is_made_from_that_asset(
     async with open_studio() as studio:
         await see(studio, await begin(studio))
         source = dict(await made_in(studio))["outputs/coast.png"]
-        await pictures.post(studio, order(root, root / "outputs" / "coast.png"))
+        await post(studio, order(root, root / "outputs" / "coast.png"))
         made = dict(await made_in(studio))["upscaled/coast.png"]
         family = await keeping.lineage(studio, made.id)
     assert [one.asset.id for one in family.parents] == [source.id]
@@ -106,10 +117,10 @@ async def test_a_step_on_an_output_is_made_from_that_asset(
 async def test_what_it_replaces_is_archived(open_studio: Opener, root: Path, picture: Path) -> None:
     """LAB-5."""
     async with open_studio() as studio:
-        await pictures.post(studio, order(root, picture))
+        await post(studio, order(root, picture))
         first = (root / "upscaled" / "given.png").read_bytes()
         picture.write_bytes(noise(1))
-        made = await pictures.post(studio, order(root, picture))
+        made = await post(studio, order(root, picture))
     assert made[0].replaced is not None
     assert (root / made[0].replaced).read_bytes() == first
 
@@ -119,10 +130,10 @@ async def test_an_archived_file_still_shows_its_asset(
 ) -> None:
     """LAB-5: as a run does, a step that replaces a file keeps track of the old one."""
     async with open_studio() as studio:
-        await pictures.post(studio, order(root, picture))
+        await post(studio, order(root, picture))
         before = dict(await made_in(studio))["upscaled/given.png"]
         picture.write_bytes(noise(1))
-        made = await pictures.post(studio, order(root, picture))
+        made = await post(studio, order(root, picture))
         shown = dict(await made_in(studio))
     assert shown[str(made[0].replaced)].id == before.id
 
@@ -130,9 +141,9 @@ async def test_an_archived_file_still_shows_its_asset(
 async def test_archiving_can_be_turned_off(open_studio: Opener, root: Path, picture: Path) -> None:
     """LAB-5: --no-archive-replaced."""
     async with open_studio() as studio:
-        await pictures.post(studio, order(root, picture))
+        await post(studio, order(root, picture))
         picture.write_bytes(noise(1))
-        made = await pictures.post(studio, order(root, picture, archive_replaced=False))
+        made = await post(studio, order(root, picture, archive_replaced=False))
     assert made[0].replaced is None
     assert list((root / "archive" / "replaced").iterdir()) == []
 
@@ -142,7 +153,7 @@ async def test_one_bad_picture_does_not_stop_the_others(
 ) -> None:
     (scenes / "broken.png").write_bytes(b"no picture")
     async with open_studio() as studio:
-        made = await pictures.post(studio, order(root, scenes))
+        made = await post(studio, order(root, scenes))
     assert [(Path(one.source).name, one.error is None) for one in made] == [
         ("broken.png", False),
         ("coast.png", True),
@@ -181,7 +192,7 @@ async def test_the_next_backend_is_tried_when_one_fails(
     """LAB-9: in order of preference, and the one that worked is named."""
     async with open_studio() as studio:
         step = BackgroundStep(backends=("second", "classical"))
-        made = await pictures.post(with_second(studio), order(root, picture, step=step))
+        made = await post(with_second(studio), order(root, picture, step=step))
     assert [(one.operation, one.error) for one in made] == [("background.classical", None)]
 
 
@@ -191,7 +202,7 @@ async def test_the_first_backend_that_works_is_enough(
     """LAB-9."""
     async with open_studio() as studio:
         step = BackgroundStep(backends=("classical", "second"))
-        made = await pictures.post(with_second(studio), order(root, picture, step=step))
+        made = await post(with_second(studio), order(root, picture, step=step))
     assert [one.operation for one in made] == ["background.classical"]
 
 
@@ -201,7 +212,7 @@ async def test_when_every_backend_fails_each_is_named(
     async with open_studio() as studio:
         broken = flaky(with_second(studio), "background.classical", "background.second")
         step = BackgroundStep(backends=("classical", "second"))
-        made = await pictures.post(broken, order(root, picture, step=step))
+        made = await post(broken, order(root, picture, step=step))
     assert made[0].output is None
     assert "background.classical: The worker" in str(made[0].error)
     assert "background.second: The worker" in str(made[0].error)
@@ -220,7 +231,7 @@ async def test_a_wrong_step_is_refused_before_any_work(
 ) -> None:
     async with open_studio() as studio:
         with pytest.raises(error):
-            await pictures.post(studio, order(root, picture, step=step))
+            await post(studio, order(root, picture, step=step))
     assert not root.exists()
 
 
@@ -231,13 +242,13 @@ async def test_nothing_is_written_outside_the_root(
     """LAB-4."""
     async with open_studio() as studio:
         with pytest.raises(UnsafePath):
-            await pictures.post(studio, order(root, picture, output=output))
+            await post(studio, order(root, picture, output=output))
 
 
 async def test_a_missing_input_is_named(open_studio: Opener, root: Path, tmp_path: Path) -> None:
     async with open_studio() as studio:
         with pytest.raises(FileMissing, match=r"gone\.png"):
-            await pictures.post(studio, order(root, tmp_path / "gone.png"))
+            await post(studio, order(root, tmp_path / "gone.png"))
 
 
 async def test_a_folder_without_pictures_is_said_to_be_one(
@@ -246,7 +257,7 @@ async def test_a_folder_without_pictures_is_said_to_be_one(
     (tmp_path / "empty").mkdir()
     async with open_studio() as studio:
         with pytest.raises(NothingToDo, match="no pictures"):
-            await pictures.post(studio, order(root, tmp_path / "empty"))
+            await post(studio, order(root, tmp_path / "empty"))
 
 
 async def test_two_inputs_of_one_name_do_not_hide_each_other(
@@ -255,7 +266,7 @@ async def test_two_inputs_of_one_name_do_not_hide_each_other(
     """LAB-5: `coast.png` and `coast.bmp` both come out, or the older one is archived."""
     (scenes / "coast.webp").write_bytes(codec.encode(codec.decode(noise(7)).pixels, format="webp"))
     async with open_studio() as studio:
-        made = await pictures.post(studio, order(root, scenes))
+        made = await post(studio, order(root, scenes))
     kept = [root / name for one in made for name in (one.output, one.replaced) if name is not None]
     assert len(set(kept)) == 3 and all(path.is_file() for path in kept)
 
@@ -309,10 +320,10 @@ async def test_nothing_is_made_or_moved_in_anothers_root(
     open_studio: Opener, root: Path, picture: Path
 ) -> None:
     async with open_studio() as studio:
-        await pictures.post(studio, order(root, picture))
+        await post(studio, order(root, picture))
         before = sorted(path for path in root.rglob("*") if path.is_file())
         with pytest.raises(Conflict, match="belongs to the project 'demo'"):
-            await pictures.post(studio, order(root, picture, project="other"))
+            await post(studio, order(root, picture, project="other"))
         with pytest.raises(Conflict, match="belongs to the project 'demo'"):
             await pictures.archive_bad(studio, "other", root, root / "upscaled" / "given.png")
     assert sorted(path for path in root.rglob("*") if path.is_file()) == before

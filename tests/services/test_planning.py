@@ -297,7 +297,9 @@ async def test_the_plan_names_the_backends_and_what_is_left_out(planned: Any) ->
     chain = PostChain(background=BackgroundStep(), upscale=UpscaleStep())
     notes = " ".join((await planned(post=chain)).notes)
     assert "background removal: classical" in notes
-    assert "refine pass left out" in notes
+    assert "refine pass: scripted:paid" in notes
+    proofs = " ".join((await planned(post=chain, provider="proof", model="proof")).notes)
+    assert "refine pass left out: name its model with --bg-refine-model" in proofs
     assert "upscale: resample" in notes
 
 

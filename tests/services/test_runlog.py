@@ -188,7 +188,7 @@ async def test_an_ingested_picture_knows_where_it_came_from(
     while parents:
         kinds.append(parents[0].asset.kind)
         parents = parents[0].further
-    assert kinds == ["colour", "upscale", "background", "edited", "source"]
+    assert kinds == ["colour", "upscale", "background", "background", "edited", "source"]
 
 
 async def test_an_ingested_run_lists_its_pictures(

@@ -89,6 +89,31 @@ BgBackends = Annotated[
         help="Tried in this order; default: the first that is ready.",
     ),
 ]
+Refine = Annotated[
+    bool | None,
+    typer.Option(
+        "--bg-refine/--no-bg-refine",
+        "--bg-refine-openai/--no-bg-refine-openai",
+        help="An edit model cleans the cutout's edges; default: where one is ready and confirmed.",
+    ),
+]
+RefineRequired = Annotated[
+    bool,
+    typer.Option(
+        "--bg-refine-required/--no-bg-refine-required",
+        "--bg-refine-openai-required/--no-bg-refine-openai-required",
+        help="Where refining fails, the scene fails.",
+    ),
+]
+RefineModel = Annotated[
+    str | None,
+    typer.Option(
+        "--bg-refine-model", metavar="PROVIDER:MODEL", help="Default: the run's own, if it can."
+    ),
+]
+RefinePrompt = Annotated[
+    str | None, typer.Option("--bg-refine-prompt", metavar="TEXT", help="What it is told.")
+]
 Upscale = Annotated[
     bool | None, typer.Option("--post-upscale/--no-post-upscale", help="Enlarge the winner.")
 ]
@@ -188,6 +213,10 @@ class PlanFlags:
     fail_on_chroma_exceed: FailChroma = None
     post_bg_remove: BgRemove = None
     bg_remove_backends: BgBackends = None
+    bg_refine: Refine = None
+    bg_refine_required: RefineRequired = False
+    bg_refine_model: RefineModel = None
+    bg_refine_prompt: RefinePrompt = None
     post_upscale: Upscale = None
     upscale_backend: UpscaleBackend = None
     upscale_scale: UpscaleScale = 2.0

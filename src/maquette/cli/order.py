@@ -9,7 +9,14 @@ from pydantic import ValidationError
 
 from maquette.core.errors import BadParameter, FileMissing
 from maquette.core.findings import GuardRules
-from maquette.core.pipeline import BackgroundStep, ColourStep, PostChain, RunOrder, UpscaleStep
+from maquette.core.pipeline import (
+    BackgroundStep,
+    ColourStep,
+    PostChain,
+    RefineStep,
+    RunOrder,
+    UpscaleStep,
+)
 from maquette.core.requests import Option, Size
 
 
@@ -62,8 +69,7 @@ def colour_step(profile: str, strength: float = 1.0) -> ColourStep:
 
 def post_chain(
     *,
-    background: bool,
-    backends: tuple[str, ...],
+    background: BackgroundStep | None,
     upscale: bool,
     upscale_backend: str | None,
     upscale_scale: float,
@@ -71,7 +77,7 @@ def post_chain(
     colour_profile: str,
 ) -> PostChain:
     return PostChain(
-        background=BackgroundStep(backends=backends) if background else None,
+        background=background,
         upscale=(
             UpscaleStep(backend=upscale_backend or "", scale=check_scale(upscale_scale))
             if upscale
@@ -79,6 +85,28 @@ def post_chain(
         ),
         colour=colour_step(colour_profile) if colour else None,
     )
+
+
+def background_step(
+    backends: tuple[str, ...],
+    *,
+    refine: bool | None,
+    required: bool,
+    model: str | None,
+    prompt: str | None,
+) -> BackgroundStep:
+    """Say how backgrounds are removed, and whether an edit model cleans the edges."""
+    if required and refine is False:
+        raise BadParameter("--bg-refine false and --bg-refine-required contradict each other.")
+    said: dict[str, str] = {}
+    if model is not None:
+        if ":" not in model:
+            raise BadParameter(f"--bg-refine-model {model!r}: write PROVIDER:MODEL.")
+        said["model"] = model
+    if prompt is not None:
+        said["prompt"] = prompt
+    step = RefineStep.model_validate({"wanted": refine, "required": required, **said})
+    return BackgroundStep(backends=backends, refine=step)
 
 
 def check_scale(scale: float) -> float:

@@ -10,13 +10,16 @@ import typer
 
 from maquette.cli import arguments as a
 from maquette.cli import flags as f
+from maquette.cli import plans
 from maquette.cli.exits import Exit
 from maquette.cli.screen import note, print_json, say, table
 from maquette.cli.session import with_studio
+from maquette.cli.watching import asked, spending_of, watched
 
 if TYPE_CHECKING:
-    from maquette.core.pipeline import BackgroundStep, ColourStep, UpscaleStep
+    from maquette.jobs.backends import Step
     from maquette.services.pictures import Audit, Made
+    from maquette.services.starting import Spending
     from maquette.services.studio import Studio
 
 Output = Annotated[
@@ -60,25 +63,38 @@ def upscale(
 
     step = UpscaleStep(backend=upscale_backend or "", scale=check_scale(upscale_scale))
     folder = ("upscaled", output)
-    _post(project, project_root, input, folder, step, archive=archive_replaced, json=json)
+    _post(project, project_root, input, folder, step, None, archive_replaced, json=json)
 
 
-def bgremove(
+def bgremove(  # noqa: PLR0913 - a command has the flags it has
     *,
     project: a.Project,
     project_root: a.ProjectRoot = None,
     input: a.Input = None,  # noqa: A002 - the flag's name
     output: Output = None,
     bg_remove_backends: f.BgBackends = None,
+    bg_refine: f.Refine = None,
+    bg_refine_required: f.RefineRequired = False,
+    bg_refine_model: f.RefineModel = None,
+    bg_refine_prompt: f.RefinePrompt = None,
+    confirm_spend: a.ConfirmSpend = False,
+    max_spend: a.MaxSpend = None,
     archive_replaced: a.ArchiveReplaced = True,
     json: a.Json = False,
 ) -> None:
     """Remove backgrounds into background_removed/."""
-    from maquette.core.pipeline import BackgroundStep  # noqa: PLC0415 - as above
+    from maquette.cli.order import background_step  # noqa: PLC0415 - as above
 
-    step = BackgroundStep(backends=a.listed(bg_remove_backends))
+    step = background_step(
+        a.listed(bg_remove_backends),
+        refine=bg_refine,
+        required=bg_refine_required,
+        model=bg_refine_model,
+        prompt=bg_refine_prompt,
+    )
+    spending = spending_of(max_spend, confirmed=confirm_spend)
     folder = ("background_removed", output)
-    _post(project, project_root, input, folder, step, archive=archive_replaced, json=json)
+    _post(project, project_root, input, folder, step, spending, archive_replaced, json=json)
 
 
 def color(
@@ -97,7 +113,7 @@ def color(
 
     step = colour_step(profile, strength)
     folder = ("color_corrected", output)
-    _post(project, project_root, input, folder, step, archive=archive_replaced, json=json)
+    _post(project, project_root, input, folder, step, None, archive_replaced, json=json)
 
 
 def _post(
@@ -105,16 +121,18 @@ def _post(
     project_root: Path | None,
     given: Path | None,
     folder: tuple[str, Path | None],
-    step: BackgroundStep | UpscaleStep | ColourStep,
+    step: Step,
+    spending: Spending | None,
+    archive: bool,  # noqa: FBT001 - the flag's value
     *,
-    archive: bool,
     json: bool,
 ) -> None:
     async def work(studio: Studio) -> list[Made]:
-        from maquette.services import pictures, projects  # noqa: PLC0415 - as above
+        from maquette.services import projects, stepping  # noqa: PLC0415 - as above
 
+        allowed = spending or spending_of(None, confirmed=False)
         root = await projects.root_of(studio, project, project_root)
-        order = pictures.PostOrder(
+        order = stepping.PostOrder(
             project=project,
             root=root,
             input=given or root / "outputs",
@@ -122,7 +140,13 @@ def _post(
             step=step,
             archive_replaced=archive,
         )
-        return await pictures.post(studio, order)
+        planned = await stepping.plan(studio, order, allowed)
+        if not json:
+            plans.show_notes(planned.notes, planned.worst_case)
+        run_id = await stepping.start(studio, planned, asked(planned.worst_case, allowed))
+        if run_id is not None:
+            await watched(studio, run_id, silent=json)
+        return await stepping.made(studio, planned, run_id)
 
     made = with_studio(work)
     if json:

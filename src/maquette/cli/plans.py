@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from maquette.cli.screen import say, table
 
 if TYPE_CHECKING:
+    from maquette.core.money import Usd
     from maquette.services.planning import Plan
 
 
@@ -42,7 +44,7 @@ def show(planned: Plan) -> None:
         [
             (
                 job.spec.scene,
-                _size_words(job.spec.request.size, job.spec.source),
+                _size_words(job.spec.asked.size, job.spec.source),
                 job.spec.candidates,
                 ", ".join(ref.path.name for ref in job.references) or "-",
                 " → ".join(job.spec.post.names()) or "-",
@@ -51,9 +53,18 @@ def show(planned: Plan) -> None:
             for job in planned.jobs
         ],
     )
-    for line in planned.notes:
-        say(f"  · {line}")
+    show_notes(planned.notes)
     show_price(planned)
+
+
+def show_notes(notes: Sequence[str], worst_case: Usd | None = None) -> None:
+    """Say what was decided, and the price where there is one."""
+    from maquette.core import money  # noqa: PLC0415 - as above
+
+    for line in notes:
+        say(f"  · {line}")
+    if worst_case:
+        say(f"  Price: at most {money.show(worst_case)}; needs --confirm-spend.")
 
 
 def show_price(planned: Plan) -> None:

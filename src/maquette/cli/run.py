@@ -15,12 +15,12 @@ from maquette.cli.exits import status_of_state
 from maquette.cli.flags import PlanFlags, RunFlags, takes
 from maquette.cli.look import print_summary
 from maquette.cli.screen import note, print_json, say
-from maquette.cli.session import on_interrupt, with_studio
+from maquette.cli.session import with_studio
+from maquette.cli.watching import asked, spending_of, watched
 
 if TYPE_CHECKING:
-    from maquette.core.pipeline import RunOrder
+    from maquette.core.pipeline import BackgroundStep, RunOrder
     from maquette.services.planning import Plan
-    from maquette.services.starting import Spending
     from maquette.services.studio import Studio
 
 
@@ -51,15 +51,15 @@ def dry(flags: PlanFlags, *, json: a.Json = False) -> None:
 def run(flags: PlanFlags, more: RunFlags, *, json: a.Json = False) -> None:
     """Do the main job: edit every scene, judge, pick the best, post-process, log."""
     _refuse_mirror(more)
-    spending = _spending(more.max_spend, confirmed=more.confirm_spend)
+    spending = spending_of(more.max_spend, confirmed=more.confirm_spend)
 
     async def work(studio: Studio) -> int:
         from maquette.services import starting  # noqa: PLC0415 - `--help` need not wait for it
 
-        planned = await _plan(studio, flags)
+        planned = await _plan(studio, flags, confirmed=more.confirm_spend)
         if not json:
             plans.show_price(planned)
-        run_id = await starting.start(studio, planned, _ask(planned, spending))
+        run_id = await starting.start(studio, planned, asked(planned.worst_case, spending))
         status = await see(studio, run_id, as_json=json)
         if more.backend_db_ingest and more.backend_db is not None:
             await _ingest_elsewhere(
@@ -83,26 +83,7 @@ def _refuse_mirror(more: RunFlags) -> None:
         note("the project has no S3 mirror, so nothing will be synced.")
 
 
-def _spending(max_spend: str | None, *, confirmed: bool) -> Spending:
-    from maquette.core.money import parse_usd  # noqa: PLC0415 - as above
-    from maquette.services.starting import Spending  # noqa: PLC0415 - as above
-
-    return Spending(confirmed, None if max_spend is None else parse_usd(max_spend))
-
-
-def _ask(planned: Plan, spending: Spending) -> Spending:
-    """Let a person at a terminal type the confirmation instead of the flag."""
-    from maquette.core import money  # noqa: PLC0415 - as above
-    from maquette.services.starting import Spending  # noqa: PLC0415 - as above
-
-    if planned.worst_case == 0 or spending.confirmed or not sys.stdin.isatty():
-        return spending
-    price = money.show(planned.worst_case)
-    typed = typer.prompt(f"This may cost up to {price}. Type the amount to go on", default="no")
-    return Spending(str(typed).strip().lstrip("$") == price.lstrip("$"), spending.max_spend)
-
-
-async def _plan(studio: Studio, flags: PlanFlags) -> Plan:
+async def _plan(studio: Studio, flags: PlanFlags, *, confirmed: bool = True) -> Plan:
     from maquette.services import planning, projects  # noqa: PLC0415 - as above
 
     if flags.qa_python_bin is not None or flags.backend_python_bin is not None:
@@ -115,7 +96,7 @@ async def _plan(studio: Studio, flags: PlanFlags) -> Plan:
         resolve=flags.backend_storage_resolve,
         required=flags.backend_storage_required,
     )
-    return await planning.plan(studio, order, root)
+    return await planning.plan(studio, order, root, confirmed=confirmed)
 
 
 def _order(flags: PlanFlags) -> RunOrder:
@@ -125,8 +106,7 @@ def _order(flags: PlanFlags) -> RunOrder:
     post = None
     if any(switch is not None for switch in switches):
         post = o.post_chain(
-            background=bool(switches[0]),
-            backends=a.listed(flags.bg_remove_backends),
+            background=_background(flags) if switches[0] else None,
             upscale=bool(switches[1]),
             upscale_backend=flags.upscale_backend,
             upscale_scale=flags.upscale_scale,
@@ -160,6 +140,18 @@ def _order(flags: PlanFlags) -> RunOrder:
     )
 
 
+def _background(flags: PlanFlags) -> BackgroundStep:
+    from maquette.cli import order as o  # noqa: PLC0415 - as above
+
+    return o.background_step(
+        a.listed(flags.bg_remove_backends),
+        refine=flags.bg_refine,
+        required=flags.bg_refine_required,
+        model=flags.bg_refine_model,
+        prompt=flags.bg_refine_prompt,
+    )
+
+
 async def _ingest_elsewhere(studio: Studio, run_id: str, path: Path, *, required: bool) -> None:
     from maquette import bootstrap  # noqa: PLC0415 - as above
     from maquette.core.errors import MaquetteError  # noqa: PLC0415 - as above
@@ -179,19 +171,9 @@ async def _ingest_elsewhere(studio: Studio, run_id: str, path: Path, *, required
 
 async def see(studio: Studio, run_id: str, *, as_json: bool) -> int:
     """Work or follow a run with progress on screen; return the exit status."""
-    from maquette.cli.progress import Progress  # noqa: PLC0415 - as above
-    from maquette.services import running, sheets, viewing  # noqa: PLC0415 - as above
+    from maquette.services import sheets, viewing  # noqa: PLC0415 - as above
 
-    leaving = asyncio.Event()
-
-    async def stop() -> None:
-        leaving.set()
-        note("stopping: a call that was already paid is waited for. Ctrl-C again leaves at once.")
-        await running.cancel(studio, run_id)
-
-    on_interrupt(stop)
-    with Progress(await viewing.size_of(studio, run_id), silent=as_json) as progress:
-        state = await running.see_through(studio, run_id, progress.tell, leaving)
+    state = await watched(studio, run_id, silent=as_json)
     summary = await viewing.summary(studio, run_id)
     if summary.made:
         summary = await sheets.with_sheet(studio, summary)
@@ -210,7 +192,7 @@ def resume(
     json: a.Json = False,
 ) -> None:
     """Go on with a run that was interrupted, cancelled or failed; nothing is paid twice."""
-    spending = _spending(max_spend, confirmed=confirm_spend)
+    spending = spending_of(max_spend, confirmed=confirm_spend)
 
     async def work(studio: Studio) -> int:
         from maquette.services import running  # noqa: PLC0415 - as above
@@ -228,7 +210,7 @@ def replay(
     json: a.Json = False,
 ) -> None:
     """Run it again from its log: same bytes where the model is deterministic."""
-    spending = _spending(max_spend, confirmed=confirm_spend)
+    spending = spending_of(max_spend, confirmed=confirm_spend)
 
     async def work(studio: Studio) -> int:
         from maquette.services import replaying  # noqa: PLC0415 - as above

@@ -15,7 +15,7 @@ from maquette.core.tools import Tool
 
 P = TypeVar("P", bound=BaseModel)
 
-Kind = Literal["background", "upscale", "colour", "guard"]
+Kind = Literal["background", "refine", "upscale", "colour", "guard"]
 """The rooms of the post chain and of the guard; an id is `kind.backend`."""
 
 

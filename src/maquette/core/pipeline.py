@@ -13,11 +13,32 @@ from maquette.core.requests import ImageRequest, Input, Option, Size
 Count = Annotated[int, Field(ge=1, le=1000)]
 
 
+REFINE_PROMPT = (
+    "Keep the subject exactly as it is: same shape, same colours, same place in the frame. Clean "
+    "up its edges, above all hair, fur and fine structures, and take away what is left of the old "
+    "background. Keep everything around the subject fully transparent."
+)
+
+
+class RefineStep(BaseModel, frozen=True, extra="forbid"):
+    """Let an edit model clean the edges of a cutout."""
+
+    wanted: bool | None = None
+    """None in an order: where an edit model is ready and spending is confirmed."""
+    required: bool = False
+    """Failing fails the job; else the cutout stays as it was."""
+    model: str = ""
+    """`provider:model`; empty in an order: the run's own model, if it can."""
+    prompt: str = REFINE_PROMPT
+
+
 class BackgroundStep(BaseModel, frozen=True, extra="forbid"):
     """Remove the background with the first backend that succeeds."""
 
     backends: tuple[str, ...] = ()
-    """Empty in an order: the plan takes the first that is installed or configured."""
+    """Each `name` or `name:model`: an operation or a provider. Empty in an order: the plan takes
+    the first that is installed or configured."""
+    refine: RefineStep = RefineStep()
 
 
 class UpscaleStep(BaseModel, frozen=True, extra="forbid"):
@@ -45,8 +66,10 @@ class PostChain(BaseModel, frozen=True, extra="forbid"):
     colour: ColourStep | None = None
 
     def names(self) -> tuple[str, ...]:
+        refine = self.background.refine if self.background is not None else None
         steps = {
             "background": self.background,
+            "refine": refine if refine is not None and refine.wanted else None,
             "upscale": self.upscale,
             "colour": self.colour,
         }
@@ -58,18 +81,43 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
 
     scene: str
     source: Input | None = None
-    request: ImageRequest
-    candidates: Count = 1
+    request: ImageRequest | None
+    """None: no new picture is made, the asset `begins_with` goes into the post chain."""
+    begins_with: str = ""
+    candidates: int = Field(default=1, ge=0, le=1000)
     calls: tuple[int, ...]
     """Pictures asked for in each provider call; they add up to `candidates`."""
     guard: GuardRules = GuardRules()
     post: PostChain = PostChain()
     archive_replaced: bool = True
+    folder: str | None = None
+    """Where the end of the chain is shown; None: in its step's own folder."""
+
+    @property
+    def asked(self) -> ImageRequest:
+        """The request of a job that makes new pictures."""
+        if self.request is None:
+            raise ValueError(f"the job of scene {self.scene!r} asks for no new picture")
+        return self.request
+
+    @property
+    def pictures(self) -> tuple[Input, ...]:
+        """Everything that the job begins with."""
+        if self.request is not None:
+            return self.request.inputs
+        return () if self.source is None else (self.source,)
+
+    @property
+    def seed(self) -> int:
+        """What the steps of this machine are seeded with."""
+        return 0 if self.request is None else self.request.seed or 0
 
     @model_validator(mode="after")
     def _calls_add_up(self) -> JobSpec:
         if sum(self.calls) != self.candidates:
             raise ValueError("calls must add up to candidates")
+        if (self.request is None) != (not self.calls):
+            raise ValueError("a job has calls exactly where it has a request")
         return self
 
 

@@ -31,6 +31,8 @@ class LoggedPicture(BaseModel, frozen=True, extra="forbid"):
     name: str
     made_by: dict[str, Any]
     parents: tuple[tuple[str, str], ...] = ()
+    job: str | None = None
+    """The job of this run that made it; None: it was there before."""
     cost_nano: int = 0
     created_at: datetime
 

@@ -26,12 +26,12 @@ class Call:
     request: ImageRequest
 
 
-async def standing(bench: Bench, wanted: Call) -> Attempt | None:
+async def standing(bench: Bench, name: str) -> Attempt | None:
     """Return the attempt that an earlier process left open."""
     open_states = {AttemptState.RESERVED, AttemptState.SENT, AttemptState.UNKNOWN}
     async with bench.shop.db.read() as session:
         rows = await runs.attempts_of(session, bench.job_id)
-    mine = [one for one in rows if one.call == wanted.name and one.state in open_states]
+    mine = [one for one in rows if one.call == name and one.state in open_states]
     return mine[-1] if mine else None
 
 

@@ -74,7 +74,7 @@ class Answer:
 async def call(bench: Bench, wanted: Call) -> Answer:
     """Return the answer of the call: found, fetched or paid for, in that order."""
     provider = bench.shop.providers[wanted.request.provider]
-    standing = await attempts.standing(bench, wanted)
+    standing = await attempts.standing(bench, wanted.name)
     if standing is not None:
         answer = await _recover(bench, provider, wanted, standing)
         if answer is not None:

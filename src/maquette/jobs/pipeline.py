@@ -11,18 +11,19 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core import money
-from maquette.core.errors import InvalidInput, OperationFailed
+from maquette.core.errors import InvalidInput
 from maquette.core.findings import Expected, Finding, GuardRules, Verdict
 from maquette.core.pipeline import JobSpec
-from maquette.core.requests import Digest, ImageRequest, Input, Mode, derived_seed, digest_of
+from maquette.core.requests import Digest, ImageRequest, Input, Mode, derived_seed
 from maquette.core.states import JobState
 from maquette.core.storage import object_key
 from maquette.db import assets, runs
 from maquette.db.tables import Candidate, Job
-from maquette.jobs import calls, post, publish
+from maquette.jobs import calls, post, publish, taking
 from maquette.jobs.attempts import Call
+from maquette.jobs.chainlink import Link
 from maquette.jobs.job import Bench, Outcome
-from maquette.jobs.pixelwork import UNREADABLE, Facts, OperationCall, look, perform
+from maquette.jobs.pixelwork import OperationCall, perform
 
 _KIND: dict[Mode, str] = {
     "generate": "generated",
@@ -35,14 +36,13 @@ _KIND: dict[Mode, str] = {
 
 async def work(bench: Bench) -> JobState:
     """Do what is left of the job; return the state it ends in."""
-    for index, count in enumerate(bench.spec.calls):
-        await _generate(bench, index, count)
-    guarded = await bench.step("guard", lambda: _guard(bench))
-    selected: int | None = guarded["selected"]
-    if selected is None:
+    if bench.spec.request is None:
+        winner: str | None = bench.spec.begins_with
+    else:
+        winner = await _best(bench)
+    if winner is None:
         await bench.step("publish", lambda: publish.rejected(bench))
         return JobState.FAILED_OUTPUT_GUARD
-    winner = next(one for one in await _candidates(bench) if one.position == selected).asset_id
     chain = await post.run(bench, winner)
     passed = True
     if len(chain) > 1:
@@ -52,11 +52,22 @@ async def work(bench: Bench) -> JobState:
     return JobState.SUCCEEDED if passed else JobState.FAILED_OUTPUT_GUARD
 
 
+async def _best(bench: Bench) -> str | None:
+    """Make the candidates; return the one that the guard likes best, if it likes one."""
+    for index, count in enumerate(bench.spec.calls):
+        await _generate(bench, index, count)
+    guarded = await bench.step("guard", lambda: _guard(bench))
+    selected: int | None = guarded["selected"]
+    if selected is None:
+        return None
+    return next(one for one in await _candidates(bench) if one.position == selected).asset_id
+
+
 async def _generate(bench: Bench, index: int, count: int) -> None:
     name = f"generate.{index}"
     first = sum(bench.spec.calls[:index])
-    seed = bench.spec.request.seed
-    request = bench.spec.request.model_copy(
+    seed = bench.spec.asked.seed
+    request = bench.spec.asked.model_copy(
         update={"count": count, "seed": None if seed is None else derived_seed(seed, first)}
     )
     wanted = Call(name, request)
@@ -71,11 +82,7 @@ async def _generate(bench: Bench, index: int, count: int) -> None:
 async def _take_in(bench: Bench, answer: calls.Answer) -> Outcome:
     """Store the pictures of an answer; the rows commit with its settlement."""
     images = answer.generated.images
-    digests = [digest_of(image.data) for image in images]
-    facts: list[Facts] = []
-    for digest, image in zip(digests, images, strict=True):
-        await bench.place.storage.put(object_key(digest), image.data)
-        facts.append(await _facts(bench, image.data))
+    blobs = [await taking.stored(bench, image.data) for image in images]
     shares = money.split(money.Nano(answer.charged_nano), len(images)) if images else ()
 
     async def commit(session: AsyncSession) -> None:
@@ -83,15 +90,15 @@ async def _take_in(bench: Bench, answer: calls.Answer) -> Outcome:
         parents = await _parents(session, bench)
         # Counted on, not computed: a provider may answer with fewer or more than was asked.
         first = len(await runs.candidates_of(session, bench.job_id))
-        for offset, (digest, fact, share) in enumerate(zip(digests, facts, shares, strict=True)):
+        for offset, (blob, share) in enumerate(zip(blobs, shares, strict=True)):
             asset_id = await assets.add(
                 session,
                 bench.project_id,
                 assets.NewAsset(
-                    blob=assets.NewBlob(digest, size_bytes=len(images[offset].data), **vars(fact)),
-                    kind=_KIND[bench.spec.request.mode],
+                    blob=blob,
+                    kind=_KIND[bench.spec.asked.mode],
                     name=f"{bench.spec.scene} {first + offset + 1}",
-                    made_by=_made_by(answer),
+                    made_by=taking.made_by(answer),
                     parents=parents,
                     job_id=bench.job_id,
                     cost_nano=share,
@@ -108,28 +115,12 @@ async def _take_in(bench: Bench, answer: calls.Answer) -> Outcome:
                 )
             )
 
-    return {"attempt": answer.attempt.id, "digests": digests}, commit
-
-
-async def _facts(bench: Bench, data: bytes) -> Facts:
-    """Look at a picture that is paid for: nothing may stop its way into the rows."""
-    try:
-        return await bench.shop.pool.run(look, data, bench.spec.scene)
-    except OperationFailed:
-        return UNREADABLE
-
-
-def _made_by(answer: calls.Answer) -> dict[str, Any]:
-    return {
-        "request": answer.generated.effective.model_dump(mode="json"),
-        "clamped": list(answer.generated.clamped),
-        "details": dict(answer.generated.details),
-    }
+    return {"attempt": answer.attempt.id, "digests": [blob.digest for blob in blobs]}, commit
 
 
 async def _parents(session: AsyncSession, bench: Bench) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    for given in bench.spec.request.inputs:
+    for given in bench.spec.asked.inputs:
         kind = "source" if given.role == "init" else given.role
         asset = await assets.with_digest(session, bench.project_id, given.digest, kind)
         if asset is not None:
@@ -186,7 +177,7 @@ async def _guard(bench: Bench) -> Outcome:
 
 def expected_of(spec: JobSpec, effective: dict[str, Any] | None) -> Expected:
     """Say what size a candidate must have: as was really asked for, after clamping."""
-    size = spec.request.size
+    size = spec.asked.size
     if effective is not None:
         size = ImageRequest.model_validate(effective).size
     if size == "source" and spec.source is not None:
@@ -213,15 +204,19 @@ async def judge(bench: Bench, asset_id: str, rules: GuardRules, expected: Expect
     except InvalidInput as error:
         return Verdict(findings=(Finding(code="undecodable", severity="hard", message=str(error)),))
     excess = reply.report.get("mean_chroma_excess")
+    own = asset.made_by.get("findings", ()) if "request" in asset.made_by else ()
     return Verdict(
-        findings=reply.findings,
+        findings=reply.findings + tuple(Finding.model_validate(one) for one in own),
         mean_chroma_excess=excess if isinstance(excess, float) else 0.0,
     )
 
 
-async def _final_guard(bench: Bench, chain: list[post.Link]) -> Outcome:
+async def _final_guard(bench: Bench, chain: list[Link]) -> Outcome:
     """Judge the end of the post chain: the look may have changed, size and alpha must fit."""
     last = chain[-1]
     rules = bench.spec.guard
     verdict = await judge(bench, last.asset_id, rules, last.expected)
+    noticed = tuple(finding for link in chain for finding in link.findings)
+    together = tuple(dict.fromkeys(verdict.findings + noticed))
+    verdict = verdict.model_copy(update={"findings": together})
     return {"verdict": verdict.model_dump(mode="json")}, None

@@ -6,40 +6,26 @@ again: its picture is taken from the store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from maquette.core.errors import Cancelled, MaquetteError, OperationFailed
-from maquette.core.findings import Expected
+from maquette.core.errors import MaquetteError, OperationFailed
+from maquette.core.findings import Expected, Finding
 from maquette.core.operation import Operation
-from maquette.core.pipeline import BackgroundStep, ColourStep, UpscaleStep
 from maquette.core.requests import Digest, canonical, digest_of
 from maquette.core.storage import object_key
 from maquette.db import assets
 from maquette.db.tables import Asset, Blob
 from maquette.folders import BACKGROUND_REMOVED, COLOUR_CORRECTED, UPSCALED
+from maquette.jobs import attempts, calls, refining, taking
+from maquette.jobs.backends import Backend, Called, Computed, Step, backends_of, request_for
+from maquette.jobs.chainlink import NO_WAY_ROUND, Link
 from maquette.jobs.job import Bench, Outcome
 from maquette.jobs.pixelwork import OperationCall, perform
 
-
-@dataclass(frozen=True)
-class Link:
-    """One picture of the chain, where it is shown and what the guard may expect of it."""
-
-    asset_id: str
-    folder: str | None
-    expected: Expected
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One backend of a step, ready to be tried."""
-
-    operation: str
-    params: Mapping[str, Any]
+_FOLDERS = {"background": BACKGROUND_REMOVED, "upscale": UPSCALED, "colour": COLOUR_CORRECTED}
 
 
 async def run(bench: Bench, winner: str) -> list[Link]:
@@ -48,56 +34,101 @@ async def run(bench: Bench, winner: str) -> list[Link]:
         _, blob = await assets.get(session, winner)
     chain = [Link(winner, None, _expected(blob, alpha=None))]
     post = bench.spec.post
-    for name, step, folder in (
-        ("background", post.background, BACKGROUND_REMOVED),
-        ("upscale", post.upscale, UPSCALED),
-        ("colour", post.colour, COLOUR_CORRECTED),
-    ):
-        if step is not None:
-            link = await _do(bench, f"post.{name}", choices_of(step), chain[-1], folder)
-            chain.append(link)
+    if post.background is not None:
+        chain.append(await _do(bench, "background", post.background, chain[-1]))
+        if post.background.refine.wanted:
+            # The refined cutout takes the place of the plain one, which stays in the lineage.
+            chain[-1] = await refining.refine(bench, post.background.refine, chain[-1])
+    if post.upscale is not None:
+        chain.append(await _do(bench, "upscale", post.upscale, chain[-1]))
+    if post.colour is not None:
+        chain.append(await _do(bench, "colour", post.colour, chain[-1]))
     return chain
 
 
-def choices_of(step: BackgroundStep | UpscaleStep | ColourStep) -> list[Choice]:
-    """Return the operations to try for a step, in order."""
-    if isinstance(step, BackgroundStep):
-        return [Choice(f"background.{backend}", {}) for backend in step.backends]
-    if isinstance(step, UpscaleStep):
-        return [Choice(f"upscale.{step.backend}", {"scale": step.scale})]
-    return [Choice("colour.lut", step.model_dump())]
-
-
-async def _do(bench: Bench, name: str, choices: list[Choice], before: Link, folder: str) -> Link:
+async def _do(bench: Bench, kind: str, step: Step, before: Link) -> Link:
     async with bench.shop.db.read() as session:
         source, blob = await assets.get(session, before.asset_id)
-
-    async def attempt() -> Outcome:
-        failures: list[str] = []
-        for choice in choices[:-1]:
-            try:
-                return await _apply(bench, choice, source, failures)
-            except Cancelled:
-                raise
-            except MaquetteError as error:
-                failures.append(f"{choice.operation}: {error}")
-        return await _apply(bench, choices[-1], source, failures)
-
-    result = await bench.step(name, attempt)
-    operation = bench.shop.operations[result["operation"]]
-    scale = operation.scale(operation.params.model_validate(result["params"]))
-    alpha = True if operation.gives_alpha else before.expected.alpha
+    backends = backends_of(bench.shop, step)
+    result = await bench.step(
+        f"post.{kind}", lambda: _first_that_works(bench, kind, backends, source, blob)
+    )
+    operation = bench.shop.operations.get(result["operation"])
+    scale, alpha = 1.0, True
+    if operation is not None:
+        scale = operation.scale(operation.params.model_validate(result["params"]))
+        alpha = True if operation.gives_alpha else before.expected.alpha
     expected = Expected(
         width_px=round(blob.width_px * scale), height_px=round(blob.height_px * scale), alpha=alpha
     )
-    return Link(result["asset"], folder, expected)
+    findings = tuple(Finding.model_validate(one) for one in result.get("findings", ()))
+    return Link(result["asset"], _FOLDERS[kind], expected, findings)
 
 
-async def _apply(bench: Bench, choice: Choice, source: Asset, failures: list[str]) -> Outcome:
-    operation = bench.shop.operations[choice.operation]
-    seed = bench.spec.request.seed or 0
-    key = cache_key(operation, choice.params, source.digest, seed)
-    made = await _known(bench, operation, key) or await _compute(bench, choice, source, seed)
+async def _first_that_works(
+    bench: Bench, kind: str, backends: Sequence[Backend], source: Asset, blob: Blob
+) -> Outcome:
+    """Try the backends in order; a call that an earlier process made comes before all others."""
+    failures: list[str] = []
+    errors: list[MaquetteError] = []
+    for backend in backends[await _standing(bench, kind, backends) :]:
+        try:
+            if isinstance(backend, Called):
+                return await _cut_out(bench, kind, backend, source, blob, failures)
+            return await _apply(bench, backend, source, failures)
+        except NO_WAY_ROUND:
+            raise
+        except MaquetteError as error:
+            failures.append(f"{backend.name}: {error}")
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    raise OperationFailed(f"Every {kind} backend failed. " + " · ".join(failures))
+
+
+async def _standing(bench: Bench, kind: str, backends: Sequence[Backend]) -> int:
+    for index, backend in enumerate(backends):
+        if isinstance(backend, Called):
+            name = call_name(kind, backend)
+            if await attempts.standing(bench, name) is not None:
+                return index
+    return 0
+
+
+def call_name(kind: str, backend: Called) -> str:
+    """Name the provider call of a step, as its attempts are called."""
+    return f"post.{kind}.{backend.provider}"
+
+
+async def _cut_out(
+    bench: Bench, kind: str, backend: Called, source: Asset, blob: Blob, failures: list[str]
+) -> Outcome:
+    """Let a provider do the step; its picture commits together with its settlement."""
+    request = request_for(backend, taking.input_of(source, blob))
+    answer = await calls.call(bench, attempts.Call(call_name(kind, backend), request))
+    asset = await taking.taken_in(bench, answer, kind, [(source.id, "init")])
+
+    async def commit(session: AsyncSession) -> None:
+        await answer.settle(session, bench)
+        await assets.add(session, bench.project_id, asset, bench.shop.clock.now())
+
+    result: dict[str, Any] = {
+        "asset": asset.id,
+        "operation": backend.name,
+        "params": {},
+        "fallbacks": list(failures),
+        "findings": asset.made_by["findings"],
+        "report": asset.made_by["details"],
+        "losses": asset.made_by["clamped"],
+    }
+    return result, commit
+
+
+async def _apply(bench: Bench, backend: Computed, source: Asset, failures: list[str]) -> Outcome:
+    operation = bench.shop.operations[backend.operation]
+    seed = bench.spec.seed
+    key = cache_key(operation, backend.params, source.digest, seed)
+    made = await _known(bench, operation, key) or await _compute(bench, backend, source, seed)
     blob, report = made
     asset = assets.NewAsset(
         blob=blob,
@@ -106,7 +137,7 @@ async def _apply(bench: Bench, choice: Choice, source: Asset, failures: list[str
         made_by={
             "operation": operation.id,
             "version": operation.version,
-            "params": dict(choice.params),
+            "params": dict(backend.params),
             "seed": seed,
             **report,
         },
@@ -121,7 +152,7 @@ async def _apply(bench: Bench, choice: Choice, source: Asset, failures: list[str
     result = {
         "asset": asset.id,
         "operation": operation.id,
-        "params": dict(choice.params),
+        "params": dict(backend.params),
         "fallbacks": list(failures),
         **report,
     }
@@ -155,13 +186,15 @@ async def _known(
 
 
 async def _compute(
-    bench: Bench, choice: Choice, source: Asset, seed: int
+    bench: Bench, backend: Computed, source: Asset, seed: int
 ) -> tuple[assets.NewBlob, dict[str, Any]]:
     data = await bench.place.storage.read(object_key(Digest(source.digest)))
-    call = OperationCall(choice.operation, choice.params, {"image": data}, seed, bench.shop.weights)
+    call = OperationCall(
+        backend.operation, backend.params, {"image": data}, seed, bench.shop.weights
+    )
     reply = await bench.compute(perform, call)
     if reply.data is None or reply.facts is None:
-        raise OperationFailed(f"{choice.operation!r} returned no picture.")
+        raise OperationFailed(f"{backend.operation!r} returned no picture.")
     digest = digest_of(reply.data)
     await bench.place.storage.put(object_key(digest), reply.data)
     report = {

@@ -17,8 +17,8 @@ from maquette.core.storage import object_key
 from maquette.db import assets, runs
 from maquette.db.tables import Candidate, Job
 from maquette.folders import BAD, OUTPUTS, Placed
+from maquette.jobs.chainlink import Link
 from maquette.jobs.job import Bench, Outcome
-from maquette.jobs.post import Link
 
 _SUFFIX = {
     "image/png": ".png",
@@ -49,7 +49,8 @@ async def accepted(bench: Bench, chain: list[Link], *, passed: bool) -> Outcome:
         if last and not passed:
             shown.append(_Showing(link.asset_id, _bad_stem(bench, "final")))
         else:
-            shown.append(_Showing(link.asset_id, f"{link.folder}/{bench.spec.scene}"))
+            folder = bench.spec.folder or link.folder
+            shown.append(_Showing(link.asset_id, f"{folder}/{bench.spec.scene}"))
     return await _publish(bench, shown, final=chain[-1].asset_id if passed else None)
 
 

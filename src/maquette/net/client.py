@@ -41,6 +41,11 @@ def client(
         await allowed_addresses(rules, request.url.host, request.url.port)
 
     async def may_come(response: httpx2.Response) -> None:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise BadProviderReply(
+                "The reply is compressed, which nobody asked for: it could be of any size, so it "
+                "was not read."
+            )
         declared = response.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > rules.most_bytes:
             raise _too_large(rules)
@@ -51,7 +56,7 @@ def client(
         transport = _Pinned(rules)
     return httpx2.AsyncClient(
         base_url=base_url,
-        headers=headers,
+        headers={"Accept-Encoding": "identity", **(headers or {})},
         timeout=httpx2.Timeout(wait_s, connect=min(rules.connect_timeout_s, wait_s)),
         follow_redirects=False,
         transport=transport,

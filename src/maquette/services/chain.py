@@ -2,90 +2,182 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from maquette.core.errors import CapabilityMissing
+from maquette.core.errors import BadParameter, CapabilityMissing
 from maquette.core.operation import Kind
-from maquette.core.pipeline import BackgroundStep, ColourStep, PostChain, UpscaleStep
+from maquette.core.pipeline import BackgroundStep, PostChain, RefineStep, UpscaleStep
+from maquette.core.requests import ModelProfile
+from maquette.jobs import backends
+from maquette.jobs.backends import Backend, Called, Computed, Step
 from maquette.services.studio import Studio
 
-Step = BackgroundStep | UpscaleStep | ColourStep
+_SERVICES = 500
+"""Where services stand among the operations' preferences: after models, before drafts."""
 
 
-def resolved(studio: Studio, post: PostChain) -> PostChain:
+@dataclass(frozen=True)
+class Own:
+    """What the refine pass may use: the run's own model, and whether money may be spent."""
+
+    provider: str = ""
+    profile: ModelProfile | None = None
+    confirmed: bool = False
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A chain with every backend named, and what a person should know of it."""
+
+    post: PostChain
+    notes: tuple[str, ...]
+
+
+def resolved(studio: Studio, post: PostChain, own: Own) -> Resolved:
     """Name every backend, and raise what is missing or wrong before any work."""
     changes: dict[str, object] = {}
+    notes: list[str] = []
     if post.background is not None:
-        backends = post.background.backends or (default_backend(studio, "background"),)
-        for backend in backends:
-            check_operation(studio, f"background.{backend}", {})
-        changes["background"] = post.background.model_copy(update={"backends": backends})
+        step = _background(studio, post.background, notes)
+        refine = _refine(studio, post.background.refine, own, notes)
+        changes["background"] = step.model_copy(update={"refine": refine})
     if post.upscale is not None:
-        backend = post.upscale.backend or default_backend(studio, "upscale")
-        check_operation(studio, f"upscale.{backend}", {"scale": post.upscale.scale})
-        changes["upscale"] = post.upscale.model_copy(update={"backend": backend})
+        changes["upscale"] = _upscale(studio, post.upscale, notes)
     if post.colour is not None:
-        check_operation(studio, "colour.lut", post.colour.model_dump())
-    return post.model_copy(update=changes)
+        _checked(studio, post.colour)
+    return Resolved(post.model_copy(update=changes), tuple(notes))
 
 
-def resolved_step(studio: Studio, step: Step) -> Step:
-    """Do the same for a step that stands alone."""
-    if isinstance(step, BackgroundStep):
-        return resolved(studio, PostChain(background=step)).background or step
-    if isinstance(step, UpscaleStep):
-        return resolved(studio, PostChain(upscale=step)).upscale or step
-    return resolved(studio, PostChain(colour=step)).colour or step
+def check(studio: Studio, post: PostChain) -> None:
+    """Raise what today's installation cannot do of a chain that was resolved before."""
+    for step in (post.background, post.upscale, post.colour):
+        if step is not None:
+            _checked(studio, step)
+    if post.background is not None and post.background.refine.wanted:
+        backends.refiner(studio.shop, post.background.refine.model)
 
 
-def default_backend(studio: Studio, kind: Kind) -> str:
-    """Return the preferred backend among those that are installed and configured."""
+def _checked(studio: Studio, step: Step) -> list[Backend]:
+    return [_ready(studio, one) for one in backends.backends_of(studio.shop, step)]
+
+
+def _ready(studio: Studio, backend: Backend) -> Backend:
+    if isinstance(backend, Computed):
+        return backends.resolve(studio.shop, backend)
+    missing = studio.shop.providers[backend.provider].missing()
+    if missing is not None:
+        raise CapabilityMissing(f"{backend.provider!r} is not ready: {missing}")
+    return backend
+
+
+def _background(studio: Studio, step: BackgroundStep, notes: list[str]) -> BackgroundStep:
+    """Keep those backends that are ready; that the others are left out is said."""
+    names = step.backends or (default_background(studio),)
+    ready: list[Backend] = []
+    away: list[CapabilityMissing] = []
+    for name in names:
+        backend = backends.background(studio.shop, name)
+        try:
+            ready.append(_ready(studio, backend))
+        except CapabilityMissing as error:
+            away.append(error)
+    if not ready:
+        raise CapabilityMissing(" ".join(str(error) for error in away))
+    notes.extend(f"background removal without: {error}" for error in away)
+    titles = " then ".join(_titled(studio, one) for one in ready)
+    notes.append(f"background removal: {titles}.")
+    kept = tuple(backends.named(studio.shop, one) for one in ready)
+    return step.model_copy(update={"backends": kept})
+
+
+def _titled(studio: Studio, backend: Backend) -> str:
+    name = backends.named(studio.shop, backend)
+    return f"{name} ({backends.title_of(studio.shop, backend)})"
+
+
+def default_background(studio: Studio) -> str:
+    """Return the preferred backend among those that are installed or configured."""
+    ranked = _ranked(studio, "background")
+    for name in studio.shop.providers:
+        provider = studio.shop.providers[name]
+        if backends.cutout_models(studio.shop, name) and provider.missing() is None:
+            ranked.append((_SERVICES, name))
+    return _first(ranked, "background")
+
+
+def _ranked(studio: Studio, kind: Kind) -> list[tuple[int, str]]:
     operations = (studio.shop.operations.get(name) for name in studio.shop.operations)
-    ready = [
-        one
+    return [
+        (one.preference, one.backend)
         for one in operations
         if one and one.kind == kind and one.missing(studio.shop.weights) is None
     ]
-    if not ready:
+
+
+def _first(ranked: Sequence[tuple[int, str]], kind: Kind) -> str:
+    if not ranked:
         raise CapabilityMissing(
             f"No {kind} backend is ready. `maquette doctor` says what is missing."
         )
-    return min(ready, key=lambda one: (one.preference, one.id)).backend
+    return min(ranked)[1]
 
 
-def check_operation(studio: Studio, operation_id: str, params: Mapping[str, object]) -> None:
-    """Raise what is wrong with an operation's name, state or parameters."""
-    operation = studio.shop.operations[operation_id]
-    missing = operation.missing(studio.shop.weights)
-    if missing is not None:
-        raise CapabilityMissing(f"{operation_id!r} is not ready: {missing}")
-    params = dict(params)
-    checked = operation.params.model_validate(params)
-    if operation.resolve is not None:
-        operation.resolve(checked, studio.shop.weights)
+def _upscale(studio: Studio, step: UpscaleStep, notes: list[str]) -> UpscaleStep:
+    chosen = step.backend or _first(_ranked(studio, "upscale"), "upscale")
+    [backend] = _checked(studio, step.model_copy(update={"backend": chosen}))
+    notes.append(f"upscale: {_titled(studio, backend)}.")
+    return step.model_copy(update={"backend": backends.named(studio.shop, backend)})
 
 
-def notes(studio: Studio, posts: Iterable[PostChain]) -> list[str]:
-    """Say which backends a plan will use, and what it leaves out."""
-    chains = list(posts)
-    told: list[str] = []
-    for backends in sorted({one.background.backends for one in chains if one.background}):
-        titles = [studio.shop.operations[f"background.{name}"].title for name in backends]
-        named = (f"{name} ({title})" for name, title in zip(backends, titles, strict=True))
-        told.append(f"background removal: {' then '.join(named)}.")
-    if told:
-        why = "this version has none" if _edits_with_a_model(studio) else "no edit model is ready"
-        told.append(f"refine pass left out: {why}.")
-    upscalers = {one.upscale.backend for one in chains if one.upscale}
-    titles = {name: studio.shop.operations[f"upscale.{name}"].title for name in upscalers}
-    return told + [f"upscale: {name} ({title})." for name, title in sorted(titles.items())]
+def _refine(studio: Studio, step: RefineStep, own: Own, notes: list[str]) -> RefineStep:
+    """Decide whether there is a refine pass, and with which model."""
+    left_out = step.model_copy(update={"wanted": False})
+    asked = step.wanted or step.required
+    if step.wanted is False and not step.required:
+        notes.append("refine pass left out: it is switched off.")
+        return left_out
+    model = step.model or _own_editor(studio, own)
+    if model is None:
+        why = _no_editor(studio)
+        if asked:
+            raise BadParameter(f"The refine pass was asked for, but {why}.")
+        notes.append(f"refine pass left out: {why}.")
+        return left_out
+    backend, profile = backends.refiner(studio.shop, model)
+    _ready(studio, backend)
+    if profile.paid and not own.confirmed and not asked:
+        notes.append(f"refine pass with {model} left out: it costs money, give --confirm-spend.")
+        return left_out
+    needed = "required" if step.required else "where it fails, the cutout stays as it was"
+    notes.append(f"refine pass: {model} ({needed}).")
+    return step.model_copy(update={"wanted": True, "model": model})
 
 
-def _edits_with_a_model(studio: Studio) -> bool:
+def _own_editor(studio: Studio, own: Own) -> str | None:
+    profile = own.profile
+    if profile is None or profile.proof or "edit" not in profile.modes:
+        return None
+    if studio.shop.providers[own.provider].missing() is not None:
+        return None
+    return f"{own.provider}:{profile.id}"
+
+
+def _no_editor(studio: Studio) -> str:
+    """Say why no model refines by itself: money is never spent on one that nobody chose."""
     providers = (studio.shop.providers[name] for name in studio.shop.providers)
-    return any(
+    ready = any(
         "edit" in model.modes and not model.proof
         for provider in providers
         if provider.missing() is None
         for model in provider.models()
     )
+    return "name its model with --bg-refine-model" if ready else "no edit model is ready"
+
+
+def paid_calls(studio: Studio, post: PostChain) -> list[Called]:
+    """Return the background backends that are providers: at most one of them is charged."""
+    if post.background is None:
+        return []
+    found = backends.backends_of(studio.shop, post.background)
+    return [one for one in found if isinstance(one, Called)]

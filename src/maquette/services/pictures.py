@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from maquette.core.errors import BadParameter, InvalidInput, MaquetteError, OperationFailed
+from maquette.core.errors import BadParameter, InvalidInput
 from maquette.core.findings import Finding, GuardRules, Verdict
-from maquette.core.pipeline import BackgroundStep, ColourStep, UpscaleStep
-from maquette.core.requests import digest_of
 from maquette.core.storage import object_key
 from maquette.db import assets
 from maquette.db.tables import Project
-from maquette.jobs.pixelwork import OperationCall, OperationReply, perform
-from maquette.jobs.post import Choice, choices_of
+from maquette.jobs.pixelwork import OperationCall, perform
 from maquette.jobs.workshop import Place
-from maquette.services import chain, projects
-from maquette.services.inputs import GivenPicture, clean_name, find_pictures, load
+from maquette.services import projects
+from maquette.services.inputs import GivenPicture, find_pictures, load
 from maquette.services.studio import Studio
 
 
@@ -33,110 +30,6 @@ class Made:
     findings: tuple[Finding, ...] = ()
     report: Mapping[str, float | str | None] | None = None
     error: str | None = None
-
-
-@dataclass(frozen=True)
-class PostOrder:
-    """A standalone step over a file or a folder."""
-
-    project: str
-    root: Path
-    input: Path
-    output: str
-    """A folder below the root."""
-    step: BackgroundStep | UpscaleStep | ColourStep
-    archive_replaced: bool = True
-    seed: int = 0
-
-
-async def post(studio: Studio, order: PostOrder) -> list[Made]:
-    """Apply one step to every picture; one that fails does not stop the others."""
-    choices = choices_of(chain.resolved_step(studio, order.step))
-    place = studio.shop.place(order.root)
-    place.folders.inside(f"{order.output}/x")
-    paths = find_pictures(order.input)
-    project = await projects.at_root(studio, order.project, place)
-    return [await _one(studio, order, choices, place, project, path) for path in paths]
-
-
-async def _one(
-    studio: Studio,
-    order: PostOrder,
-    choices: Sequence[Choice],
-    place: Place,
-    project: Project,
-    path: Path,
-) -> Made:
-    try:
-        given = await load(studio.shop.pool, path, "input picture")
-        data = await asyncio.to_thread(given.read)
-        choice, reply = await _first_that_works(studio, order, choices, data)
-        return await _keep(studio, order, place, project, given, choice, reply)
-    except MaquetteError as error:
-        return Made(str(path), None, None, error=str(error))
-
-
-async def _first_that_works(
-    studio: Studio, order: PostOrder, choices: Sequence[Choice], data: bytes
-) -> tuple[Choice, OperationReply]:
-    failures: list[str] = []
-    for choice in choices:
-        call = OperationCall(
-            choice.operation, choice.params, {"image": data}, order.seed, studio.shop.weights
-        )
-        try:
-            return choice, await studio.shop.pool.run(perform, call)
-        except MaquetteError as error:
-            failures.append(f"{choice.operation}: {error}")
-    raise OperationFailed("; ".join(failures))
-
-
-async def _keep(
-    studio: Studio,
-    order: PostOrder,
-    place: Place,
-    project: Project,
-    given: GivenPicture,
-    choice: Choice,
-    reply: OperationReply,
-) -> Made:
-    if reply.data is None or reply.facts is None:
-        raise OperationFailed(f"{choice.operation!r} returned no picture.")
-    digest = digest_of(reply.data)
-    await place.storage.put(object_key(digest), reply.data)
-    relative = f"{order.output}/{clean_name(given.path.stem)}.png"
-    source_id = await take_in(studio, place, project, given)
-    now = studio.shop.clock.now()
-    stored = place.storage.local_path(object_key(digest)) or reply.data
-    placed = await asyncio.to_thread(
-        place.folders.place, stored, relative, archive_replaced=order.archive_replaced, at=now
-    )
-    new = assets.NewAsset(
-        blob=assets.NewBlob(digest, size_bytes=len(reply.data), **vars(reply.facts)),
-        kind=choice.operation.partition(".")[0],
-        name=given.path.stem,
-        made_by={
-            "operation": choice.operation,
-            "version": studio.shop.operations[choice.operation].version,
-            "params": dict(choice.params),
-            "report": dict(reply.report),
-        },
-        parents=[(source_id, "init")],
-    )
-    async with studio.shop.db.write() as session:
-        asset_id = await assets.add(session, project.id, new, now)
-        before = await assets.file_at(session, project.id, relative)
-        if placed.replaced is not None and before is not None:
-            await assets.show_at(session, project.id, placed.replaced, before.asset_id, now)
-        await assets.show_at(session, project.id, relative, asset_id, now)
-    return Made(
-        str(given.path),
-        relative,
-        choice.operation,
-        placed.replaced,
-        reply.findings,
-        dict(reply.report),
-    )
 
 
 async def take_in(

@@ -14,9 +14,9 @@ from maquette.core import money
 from maquette.core.errors import BadParameter, CapabilityMissing
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec, Manifest, RunOrder, SceneOverride
-from maquette.core.provider import Provider, priced
+from maquette.core.provider import Provider
 from maquette.core.requests import ImageRequest, ModelProfile
-from maquette.services import chain, inputs, manifest
+from maquette.services import chain, inputs, manifest, pricing
 from maquette.services.inputs import GivenPicture
 from maquette.services.studio import Studio
 
@@ -51,12 +51,18 @@ class Plan:
         return sum(len(job.spec.calls) for job in self.jobs)
 
 
-async def plan(studio: Studio, order: RunOrder, root: Path) -> Plan:
-    """Find and check everything a run needs; nothing is written, sent or paid."""
+async def plan(studio: Studio, order: RunOrder, root: Path, *, confirmed: bool = True) -> Plan:
+    """Find and check everything a run needs; nothing is written, sent or paid.
+
+    `confirmed`: whether money may be spent, which decides what is done where nobody chose.
+    """
     provider, profile = choose_model(studio, order.provider, order.model)
     sheet = Manifest() if order.manifest is None else manifest.read(order.manifest)
     order = _merged(order, sheet)
-    order = order.model_copy(update={"post": chain.resolved(studio, order.post)})
+    own = chain.Own(provider.id, profile, confirmed)
+    shared = chain.resolved(studio, order.post, own)
+    order = order.model_copy(update={"post": shared.post})
+    told = dict.fromkeys(shared.notes)
     extra = [scene.input for scene in sheet.scenes.values() if scene.input is not None]
     named = inputs.scene_names(inputs.find_scenes(root, order.input, order.scene_refs, extra))
     overrides = _by_scene(sheet, named)
@@ -71,15 +77,15 @@ async def plan(studio: Studio, order: RunOrder, root: Path) -> Plan:
             if picture not in loaded:
                 loaded[picture] = await inputs.load(studio.shop.pool, picture, what)
         if override.post is not None:
-            post = chain.resolved(studio, override.post)
-            override = override.model_copy(update={"post": post})
+            special = chain.resolved(studio, override.post, own)
+            override = override.model_copy(update={"post": special.post})
+            told |= dict.fromkeys(f"{name}: {note}" for note in special.notes)
         job = _job(name, order, override, profile, provider.id, base_seed, loaded[path])
         job = _with_references(job, tuple(loaded[ref] for ref in refs), profile)
-        provider.check(job.spec.request)
-        jobs.append(_priced(job, provider))
-    return Plan(
-        order, root, profile, provider.id, tuple(jobs), _notes(studio, jobs, provider, profile)
-    )
+        provider.check(job.spec.asked)
+        jobs.append(replace(job, worst_case=pricing.worst_case(studio, job.spec)))
+    notes = _notes(provider, profile, list(told))
+    return Plan(order, root, profile, provider.id, tuple(jobs), notes)
 
 
 def choose_model(
@@ -220,8 +226,8 @@ def _with_references(
             f"{profile.id!r} takes at most {profile.max_references} reference pictures, not "
             f"{len(references)}; nothing was sent. Give fewer --style-refs."
         )
-    given = (*job.spec.request.inputs, *(one.as_input("reference") for one in references))
-    request = job.spec.request.model_copy(update={"inputs": given})
+    given = (*job.spec.asked.inputs, *(one.as_input("reference") for one in references))
+    request = job.spec.asked.model_copy(update={"inputs": given})
     spec = job.spec.model_copy(update={"request": request})
     return replace(job, spec=spec, references=references)
 
@@ -258,21 +264,7 @@ def _require(able: bool, profile: ModelProfile, what: str, way_out: str) -> None
         )
 
 
-def _priced(job: PlannedJob, provider: Provider) -> PlannedJob:
-    total = sum(
-        (
-            priced(provider, job.spec.request.model_copy(update={"count": count}))
-            for count in job.spec.calls
-        ),
-        start=money.FREE,
-    )
-    return replace(job, worst_case=Usd(total))
-
-
-def _notes(
-    studio: Studio, jobs: list[PlannedJob], provider: Provider, profile: ModelProfile
-) -> tuple[str, ...]:
-    told = chain.notes(studio, [job.spec.post for job in jobs])
+def _notes(provider: Provider, profile: ModelProfile, told: list[str]) -> tuple[str, ...]:
     if profile.proof:
         told.insert(0, f"{profile.id} makes drafts by classical means; it is not a model.")
     missing = provider.missing()

@@ -9,11 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from maquette.core import money
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
-from maquette.core.provider import priced
-from maquette.core.requests import ImageRequest
 from maquette.db import assets, runs
 from maquette.db.tables import Job, Project
-from maquette.services import projects, running, starting
+from maquette.services import pricing, projects, running, starting
 from maquette.services.studio import Studio
 
 
@@ -32,11 +30,8 @@ async def replay(studio: Studio, run_id: str, spending: starting.Spending) -> st
 
 
 def _price(studio: Studio, spec: JobSpec) -> Usd:
-    provider = running.checked(studio, spec)
-    requests: list[ImageRequest] = [
-        spec.request.model_copy(update={"count": count}) for count in spec.calls
-    ]
-    return Usd(sum((priced(provider, one) for one in requests), start=money.FREE))
+    running.checked(studio, spec)
+    return pricing.worst_case(studio, spec)
 
 
 @dataclass(frozen=True)
@@ -79,10 +74,11 @@ async def _digests(session: AsyncSession, job_id: str) -> dict[int, str]:
 
 def _why(studio: Studio, job: Job, old: dict[str, str], new: dict[str, str]) -> str:
     request = JobSpec.model_validate(job.spec).request
-    profiles = studio.shop.providers[request.provider].models()
-    profile = next((one for one in profiles if one.id == request.model), None)
-    if profile is None or not profile.deterministic:
-        return f"{request.model!r} does not give the same picture twice"
+    if request is not None:
+        profiles = studio.shop.providers[request.provider].models()
+        profile = next((one for one in profiles if one.id == request.model), None)
+        if profile is None or not profile.deterministic:
+            return f"{request.model!r} does not give the same picture twice"
     changed = [name for name in new if old.get(name) != new[name]]
     if changed:
         return "versions differ: " + ", ".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,17 +148,20 @@ async def _pictures(
         .order_by(Asset.created_at, Asset.id)
     )
     found = (await session.execute(query)).all()
-    given = {one.digest for job in jobs for one in job.spec.request.inputs}
+    given = {one.digest for job in jobs for one in job.spec.pictures}
     known = {asset.digest for asset, _ in found}
     for digest in sorted(given - known):  # a run that never got as far as a candidate
         for kind in ("source", "reference"):
             asset = await assets.with_digest(session, run.project_id, digest, kind)
             if asset is not None:
                 found = [*found, await assets.get(session, asset.id)]
-    return [await _picture(session, asset, blob) for asset, blob in found]
+    own = {job.id for job in jobs}
+    return [await _picture(session, asset, blob, own) for asset, blob in found]
 
 
-async def _picture(session: AsyncSession, asset: Asset, blob: Blob) -> LoggedPicture:
+async def _picture(
+    session: AsyncSession, asset: Asset, blob: Blob, jobs: Collection[str]
+) -> LoggedPicture:
     parents = await assets.parents_of(session, asset.id)
     return LoggedPicture(
         asset=asset.id,
@@ -172,6 +175,7 @@ async def _picture(session: AsyncSession, asset: Asset, blob: Blob) -> LoggedPic
         name=asset.name,
         made_by=dict(asset.made_by),
         parents=tuple((parent.id, role) for parent, role in parents),
+        job=asset.job_id if asset.job_id in jobs else None,
         cost_nano=asset.cost_nano,
         created_at=asset.created_at,
     )
@@ -256,6 +260,8 @@ async def _ingest_pictures(session: AsyncSession, project: Project, log: RunLog)
     jobs = {candidate.asset: job.id for job in log.jobs for candidate in job.candidates}
     steps = [(step.result, job.id) for job in log.jobs for step in job.steps]
     jobs |= {str(result["asset"]): job for result, job in steps if "asset" in result}
+    own = {job.id for job in log.jobs}
+    jobs |= {one.asset: one.job for one in log.pictures if one.job in own}
     blobs = [
         {
             "project_id": project.id,

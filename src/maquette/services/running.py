@@ -11,12 +11,12 @@ from maquette.core import money
 from maquette.core.errors import NotResumable, OutcomeUnknown
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
-from maquette.core.provider import Provider, priced, profile_of
+from maquette.core.provider import profile_of
 from maquette.core.states import AttemptState, JobState
 from maquette.db import events, ledger, runs
 from maquette.db.tables import Event, Job, Run
 from maquette.jobs.desk import Desk
-from maquette.services import chain, projects, runlog
+from maquette.services import chain, pricing, projects, runlog
 from maquette.services.starting import Spending, check_spending
 from maquette.services.studio import Studio
 
@@ -193,30 +193,23 @@ def _resumable(job: Job) -> bool:
     return JobState(job.state) not in {JobState.SUCCEEDED, JobState.FAILED_OUTPUT_GUARD}
 
 
-def checked(studio: Studio, spec: JobSpec) -> Provider:
-    """Return the spec's provider; raise what today's installation cannot do of it."""
-    provider = studio.shop.providers[spec.request.provider]
-    profile_of(provider, spec.request.model)
-    provider.check(spec.request)
-    chain.resolved(studio, spec.post)
-    return provider
+def checked(studio: Studio, spec: JobSpec) -> None:
+    """Raise what today's installation cannot do of a spec."""
+    if spec.request is not None:
+        provider = studio.shop.providers[spec.request.provider]
+        profile_of(provider, spec.request.model)
+        provider.check(spec.request)
+    chain.check(studio, spec.post)
 
 
 async def _still_to_pay(studio: Studio, job: Job) -> Usd:
     """Price the calls of a job that no settled or standing attempt answers."""
     spec = JobSpec.model_validate(job.spec)
-    provider = checked(studio, spec)
+    checked(studio, spec)
     standing = {AttemptState.SETTLED, AttemptState.SENT, AttemptState.UNKNOWN}
     async with studio.shop.db.read() as session:
         attempts = await runs.attempts_of(session, job.id)
-    answered = {one.call for one in attempts if one.state in standing}
-    open_calls = [
-        count for index, count in enumerate(spec.calls) if f"generate.{index}" not in answered
-    ]
-    prices = (
-        priced(provider, spec.request.model_copy(update={"count": count})) for count in open_calls
-    )
-    return Usd(sum(prices, start=money.FREE))
+    return pricing.worst_case(studio, spec, {one.call for one in attempts if one.state in standing})
 
 
 async def _refuse_undecided(studio: Studio, run: Run) -> None:

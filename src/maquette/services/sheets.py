@@ -78,7 +78,7 @@ async def _row(studio: Studio, place: Place, job: Job) -> Row:
         for asset, blob in made.values()
         if asset.id not in judged
     ]
-    return Row(spec.scene, spec.request.prompt, job.state, tuple(cells))
+    return Row(spec.scene, spec.request.prompt if spec.request else "", job.state, tuple(cells))
 
 
 _AFTER = {"background": "background removed", "upscale": "upscaled", "colour": "colour"}
@@ -89,6 +89,8 @@ async def _footer(studio: Studio, jobs: Sequence[Job]) -> str:
     made = f"Maquette {__version__}"
     for job in jobs:
         request = JobSpec.model_validate(job.spec).request
+        if request is None:
+            continue
         profiles = studio.shop.providers[request.provider].models()
         if any(one.id == request.model and one.proof for one in profiles):
             return f"Proofs: drafts by classical means, not the pictures of a model. {made}"

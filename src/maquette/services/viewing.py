@@ -135,7 +135,8 @@ async def size_of(studio: Studio, run_id: str) -> int:
 
 def steps_of(spec: JobSpec) -> int:
     chain = len(spec.post.names())
-    return len(spec.calls) + chain + (3 if chain else 2)
+    own = 0 if spec.request is None else len(spec.calls) + 1
+    return own + chain + (2 if chain else 1)
 
 
 async def summary(studio: Studio, run_id: str) -> Summary:

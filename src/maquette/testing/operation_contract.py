@@ -78,7 +78,8 @@ class OperationContract:
     def test_leaves_its_input_alone(self, operation: Operation[Any], params: BaseModel) -> None:
         pixels = self.picture(operation)
         before = pixels.copy()
-        operation.apply({"image": Raster(pixels)}, params, FixedWork(weights=self._weights))
+        rasters = self.rasters(pixels)
+        operation.apply(rasters, params, FixedWork(weights=self._weights))
         np.testing.assert_array_equal(pixels, before)
 
     def test_neutral_parameters_change_nothing(
@@ -134,7 +135,7 @@ class OperationContract:
     def run(
         self, operation: Operation[Any], pixels: NDArray[np.uint8], params: BaseModel
     ) -> Result:
-        return apply(operation, {"image": Raster(pixels)}, params, FixedWork(weights=self._weights))
+        return apply(operation, self.rasters(pixels), params, FixedWork(weights=self._weights))
 
     def made(
         self, operation: Operation[Any], pixels: NDArray[np.uint8], params: BaseModel
@@ -149,6 +150,10 @@ class OperationContract:
         side = -(-max(needs.minimum_px, 32) // needs.multiple_of) * needs.multiple_of
         pixels = self.photo(side, side)
         return pixels / np.float32(255) if needs.dtype == "float32" else pixels
+
+    def rasters(self, pixels: NDArray[Any]) -> dict[str, Raster]:
+        """Return what the operation takes; override where it takes more than a picture."""
+        return {"image": Raster(pixels)}
 
     @staticmethod
     def photo(height: int = 32, width: int = 24) -> NDArray[np.uint8]:

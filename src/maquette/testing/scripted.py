@@ -57,6 +57,8 @@ class Act:
     partials: int = 0
     blank: bool = False
     """Answer with pictures that the guard refuses."""
+    junk: bool = False
+    """Answer with bytes that are no picture."""
     pictures: int | None = None
     """Answer with so many pictures, whatever was asked for."""
     cost: str | None = None
@@ -223,6 +225,19 @@ class ScriptedProvider(Provider):
         return self._script.pop(0) if self._script else Act()
 
 
+class ScriptedCutter(ScriptedProvider):
+    """Cuts out by the same script; its one model costs what the other's pictures do."""
+
+    id = "cutter"
+
+    def models(self) -> Sequence[ModelProfile]:
+        return [
+            ModelProfile(
+                id="cutout", title="Scripted cutouts", modes=frozenset({"cutout"}), paid=True
+            )
+        ]
+
+
 def _refuse(act: Act) -> None:
     """Fail before anything is charged."""
     if act.does == "busy":
@@ -252,6 +267,7 @@ def _profile(model: str) -> ModelProfile:
 def _reply(request: ImageRequest, act: Act) -> bytes:
     count = request.count if act.pictures is None else act.pictures
     pictures = [_picture(request, index, blank=act.blank) for index in range(count)]
+    pictures = [b"no picture"] * count if act.junk else pictures
     images = [base64.b64encode(one).decode() for one in pictures]
     return json.dumps({"images": images, "cost": act.cost}).encode()
 
@@ -265,5 +281,6 @@ def _picture(request: ImageRequest, index: int, *, blank: bool) -> bytes:
     elif given:
         width_px, height_px = given[0].width_px, given[0].height_px
     seed = derived_seed(request.seed or 0, index)
-    pixels = np.random.default_rng(seed).integers(0, 256, (height_px, width_px, 3), np.uint8)
+    channels = 4 if request.mode == "cutout" else 3
+    pixels = np.random.default_rng(seed).integers(0, 256, (height_px, width_px, channels), np.uint8)
     return png.write(np.full_like(pixels, 128) if blank else pixels)
