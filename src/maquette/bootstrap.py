@@ -18,6 +18,7 @@ from maquette.core.operation import Operation
 from maquette.core.provider import Provider
 from maquette.core.registry import Registry
 from maquette.core.storage import Storage
+from maquette.core.tools import Tool
 from maquette.core.wire import WireRules
 from maquette.db import migrate
 from maquette.db.engine import Database
@@ -26,6 +27,7 @@ from maquette.folders import Folders
 from maquette.jobs.engine import Engine
 from maquette.jobs.workers import PixelPool
 from maquette.jobs.workshop import Retries, Workshop
+from maquette.services import models
 from maquette.services.studio import Studio
 from maquette.settings import Settings, secret
 
@@ -55,15 +57,8 @@ async def open_studio(
 ) -> AsyncGenerator[Studio]:
     """Open an installation, creating its database on first use; close it again."""
     await asyncio.to_thread(prepare_database, settings)
-    kinds, operations, storages = registries(settings)
-    loaded = {name: kind for name in list(kinds) if (kind := kinds.get(name)) is not None}
-    ready: Registry[Provider] = Registry("provider")
-    ready.broken.update(kinds.broken)
-    for name, kind in loaded.items():
-        try:
-            ready.add({name: build(settings, kind)})
-        except BadParameter as error:  # its section is wrong: the others work on
-            ready.broken[name] = error
+    _, operations, storages = registries(settings)
+    ready = ready_providers(settings)
     ready.add(providers or {})
     db = Database(settings.url)
     pool = PixelPool(
@@ -96,16 +91,46 @@ async def open_studio(
         await db.close()
 
 
-def build(settings: Settings, kind: type[Provider]) -> Provider:
-    """Make a provider from its section of the settings."""
+def ready_providers(settings: Settings) -> Registry[Provider]:
+    """Make every provider, and tell each what was learnt of its models before."""
+    kinds, _, _ = registries(settings)
+    loaded = {name: kind for name in list(kinds) if (kind := kinds.get(name)) is not None}
+    ready: Registry[Provider] = Registry("provider")
+    ready.broken.update(kinds.broken)
+    learnt = models.read(settings.home)
+    for name, kind in loaded.items():
+        try:
+            provider = build(settings, kind)
+        except BadParameter as error:  # its section is wrong: the others work on
+            ready.broken[name] = error
+            continue
+        if name in learnt:
+            provider.learn(learnt[name].models)
+        ready.add({name: provider})
+    return ready
+
+
+def other_tools() -> list[Tool]:
+    """Return the optional tools that no provider or operation names."""
+    from maquette.speech.tool import TOOL  # noqa: PLC0415 - only a list of tools needs it
+
+    return [TOOL]
+
+
+def wire_rules(settings: Settings) -> WireRules:
+    """Say what may be done on the network."""
     net = settings.net
-    rules = WireRules(
+    return WireRules(
         paid_calls=net.paid_calls,
         private_hosts=net.private_hosts,
         connect_timeout_s=net.connect_timeout_s,
         longest_wait_s=net.longest_wait_s,
         most_bytes=net.most_mb * 1024 * 1024,
     )
+
+
+def build(settings: Settings, kind: type[Provider]) -> Provider:
+    """Make a provider from its section of the settings."""
     try:
         section = settings.providers.get(kind.id, {})
         config = kind.config.model_validate({name: _parsed(one) for name, one in section.items()})
@@ -116,7 +141,7 @@ def build(settings: Settings, kind: type[Provider]) -> Provider:
     key_name = getattr(config, "key_name", None)
     if key_name is not None:  # it is told whether its key is set, and gets it only for a call
         config = config.model_copy(update={"has_key": secret(key_name) is not None})
-    return kind.build(config, rules)
+    return kind.build(config, wire_rules(settings))
 
 
 def _parsed(value: Any) -> Any:
@@ -145,6 +170,11 @@ def _engine(settings: Settings) -> Engine:
 
 
 def _secret(_project_id: str, name: str) -> SecretStr:
+    return key(name)
+
+
+def key(name: str) -> SecretStr:
+    """Return a key of the installation; raise `CapabilityMissing` that says how to set it."""
     found = secret(name)
     if found is None:
         raise CapabilityMissing(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maquette.cli import arguments as a
 from maquette.cli.exits import Exit
-from maquette.cli.screen import print_json, say, table
+from maquette.cli.screen import console, print_json, say, table
 
 if TYPE_CHECKING:
-    from maquette.core.provider import Provider
+    from maquette.core.tools import Tool
     from maquette.services.health import Check
+    from maquette.services.tools import Wanted
+    from maquette.settings import Settings
 
 tools = typer.Typer(
     help="Optional tools: what there is, and setting them up.", no_args_is_help=True
@@ -60,44 +64,37 @@ def _masked(section: dict[str, Any]) -> dict[str, Any]:
 
 def plugins(*, json: a.Json = False) -> None:
     """List providers, operations and storages, and those that failed to load."""
-    lines = _plugin_lines()
+    from maquette import settings  # noqa: PLC0415 - as above
+
+    checks = _plugin_checks(settings.load())
     if json:
-        print_json(lines)
+        print_json(checks)
     else:
-        _print("Plugins", lines)
-    sys.exit(Exit.DONE if all(one.ready for one in lines) else Exit.FAILED)
+        _print("Plugins", checks)
+    sys.exit(_status(checks))
 
 
-def _plugin_lines() -> list[Check]:
-    from maquette import bootstrap, settings  # noqa: PLC0415 - as above
+def _plugin_checks(found: Settings) -> list[Check]:
+    from maquette import bootstrap  # noqa: PLC0415 - as above
     from maquette.services import health  # noqa: PLC0415 - as above
 
-    found = settings.load()
-    providers, operations, storages = bootstrap.registries(found)
+    _, operations, storages = bootstrap.registries(found)
+    today = date.today()  # noqa: DTZ011 - a shutdown is a calendar day
     return [
-        *health.plugin_lines(
-            "provider", providers, lambda kind: _provider_words(bootstrap.build(found, kind))
-        ),
-        *health.plugin_lines(
-            "operation", operations, lambda one: health.operation_words(one, found.weights_folder)
-        ),
-        *health.plugin_lines("storage", storages, lambda kind: (kind.__doc__ or "").split("\n")[0]),
+        *health.provider_checks(bootstrap.ready_providers(found), today),
+        *health.operation_checks(operations, found.weights_folder),
+        *health.storage_checks(storages),
     ]
 
 
-def _provider_words(provider: Provider) -> str:
-    today = date.today()  # noqa: DTZ011 - a shutdown is a calendar day
-    living = [one for one in provider.models() if one.shutdown is None or one.shutdown > today]
-    words = "; ".join(
-        f"{model.id}: {', '.join(sorted(model.modes))}{'' if model.paid else ', free'}"
-        for model in living
-    )
-    missing = provider.missing()
-    return words if missing is None else f"{missing} Then: {words}"
-
-
-def doctor(*, json: a.Json = False) -> None:
-    """Look at everything; say what is missing and how to get it."""
+def doctor(
+    *,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask every service and server; costs nothing.")
+    ] = False,
+    json: a.Json = False,
+) -> None:
+    """Look at everything; say what is missing, what it would cost to get, and how."""
     from maquette import bootstrap, settings  # noqa: PLC0415 - as above
     from maquette.core.errors import MaquetteError  # noqa: PLC0415 - as above
     from maquette.services import health  # noqa: PLC0415 - as above
@@ -110,61 +107,179 @@ def doctor(*, json: a.Json = False) -> None:
         checks.append(health.disk_check(found.home))
     except MaquetteError as error:
         checks.append(health.Check("database", ready=False, detail=error.code, advice=str(error)))
-    for tool in health.tools().values():
-        ready = tool.ready()
-        advice = "" if ready else f"maquette tools setup {tool.name}"
-        checks.append(health.Check(f"tool {tool.name}", ready, tool.purpose, advice))
-    checks += _plugin_lines()
+    checks.append(health.kernels_check())
+    checks += _plugin_checks(found)
+    if online:
+        import asyncio  # noqa: PLC0415 - as above
+
+        checks += asyncio.run(_asked(found))
     if json:
         print_json(checks)
     else:
         _print("Doctor", checks)
-    sys.exit(Exit.DONE if all(one.ready for one in checks) else Exit.FAILED)
+    sys.exit(_status(checks))
 
 
-def _print(title: str, checks: list[Check]) -> None:
-    table(
-        title,
-        ("", "what", "detail", "what to do"),
-        [("ok" if one.ready else "!!", one.name, one.detail, one.advice) for one in checks],
+async def _asked(found: Settings) -> list[Check]:
+    """Ask every provider that is ready for its models."""
+    from maquette import bootstrap  # noqa: PLC0415 - as above
+    from maquette.services import health, models  # noqa: PLC0415 - as above
+
+    answers = await models.refresh(
+        bootstrap.ready_providers(found), found.home, bootstrap.key, datetime.now(UTC)
     )
+    return [
+        health.Check(
+            f"{one.provider} online",
+            ready=one.error is None,
+            detail=f"answers, {one.models} models" if one.error is None else "no answer",
+            advice=one.error or "",
+        )
+        for one in answers
+    ]
+
+
+def _status(checks: Sequence[Check]) -> int:
+    return Exit.DONE if all(one.ready or one.optional for one in checks) else Exit.FAILED
+
+
+def _print(title: str, checks: Sequence[Check]) -> None:
+    """Print a line for each; what is missing gets what it would take below it."""
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    width = max(len(one.name) for one in checks) + 2
+    lines = [Text(title, style="italic")]
+    for one in checks:
+        mark, style = (
+            ("ok", "green") if one.ready else ("--", "") if one.optional else ("!!", "red")
+        )
+        lines.append(Text(f" {mark}  ", style=style) + Text(f"{one.name:<{width}}{one.detail}"))
+        if not one.ready:
+            lines += [Text(f"     {what}") for what in _lacking(one)]
+    for line in lines:
+        console().print(line, soft_wrap=True)
+
+
+def _lacking(one: Check) -> list[str]:
+    told = [one.advice]
+    if one.tool is not None:
+        if not one.tool.advice and one.tool.command not in one.advice:
+            told.append(f"get it   {one.tool.command}")
+        told += _facts(one.tool)
+    return told
+
+
+def _facts(tool: Tool) -> list[str]:
+    return [f"size     {tool.size}", f"licence  {tool.licence}", f"from     {tool.source}"]
+
+
+def _tools(found: Settings) -> dict[str, Tool]:
+    from maquette import bootstrap  # noqa: PLC0415 - as above
+    from maquette.services import health  # noqa: PLC0415 - as above
+
+    _, operations, _ = bootstrap.registries(found)
+    return health.tools(bootstrap.ready_providers(found), operations, bootstrap.other_tools())
 
 
 @tools.command("list")
 def list_tools(*, json: a.Json = False) -> None:
-    """List the tools: what for, how large, whose licence, from where."""
+    """List the tools: what for, how large, whose licence, from where, and the command."""
+    from maquette import settings  # noqa: PLC0415 - as above
     from maquette.services import health  # noqa: PLC0415 - as above
 
+    found = settings.load()
+    checks = [health.kernels_check(), *_plugin_checks(found)]
+    missing = {one.tool.name for one in checks if one.tool is not None}
+    keys = ("name", "state", "purpose", "size", "licence", "source", "command")
     rows = [
-        (one.name, "ready" if one.ready() else "missing", one.purpose, one.size, one.licence)
-        for one in health.tools().values()
+        (
+            one.name,
+            "missing" if one.name in missing or _lacks(one, found) else "ready",
+            one.purpose,
+            one.size,
+            one.licence,
+            one.source,
+            one.command,
+        )
+        for one in _tools(found).values()
     ]
     if json:
-        keys = ("name", "state", "purpose", "size", "licence")
         print_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
-    table("Tools", ("tool", "state", "what for", "size", "licence"), rows)
+    for one, row in zip(_tools(found).values(), rows, strict=True):
+        say(f"{one.name} ({row[1]}): {one.purpose}")
+        for line in (*_facts(one), f"get it   {one.command}"):
+            say(f"  {line}")
+
+
+def _lacks(tool: Tool, found: Settings) -> bool:
+    from maquette.services import tools as setting_up  # noqa: PLC0415 - as above
+
+    return bool(setting_up.wanted(tool, found.weights_folder).packages)
 
 
 @tools.command("setup")
 def setup_tool(
     name: Annotated[
-        str | None, typer.Argument(metavar="[TOOL]", help="As `tools list` shows it; default all.")
+        str | None,
+        typer.Argument(metavar="[TOOL]", help="As `tools list` shows it; default kernels."),
     ] = None,
+    *,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", metavar="A,B,…", help="Only these of its weights."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch it without asking.")] = False,
 ) -> None:
-    """Set a tool up."""
+    """Set a tool up; what would be fetched is said first, and waits for a yes."""
+    from maquette import settings  # noqa: PLC0415 - as above
     from maquette.services import health  # noqa: PLC0415 - as above
+    from maquette.services import tools as setting_up  # noqa: PLC0415 - as above
 
-    for one in [name] if name is not None else list(health.tools()):
-        _set_up(one)
+    if name in (None, health.KERNELS.name):
+        warmup()
+        return
+    found = settings.load()
+    tool = setting_up.find(_tools(found).values(), name or "")
+    if tool.advice:
+        say(f"{tool.name} cannot be fetched: {tool.advice}.")
+        for line in _facts(tool):
+            say(f"  {line}")
+        return
+    what = setting_up.wanted(tool, found.weights_folder, a.listed(weights))
+    if what.nothing:
+        say(f"{tool.name} is there already.")
+        return
+    _announce(what, found.weights_folder)
+    if not yes and not (sys.stdin.isatty() and typer.confirm("Fetch it?")):
+        say("Nothing was fetched. Add --yes to do it.")
+        sys.exit(Exit.USAGE)
+    _fetch(what, found)
+    say(f"{tool.name} is ready. `maquette doctor` shows it.")
+
+
+def _announce(what: Wanted, folder: Path) -> None:
+    say(f"{what.tool.name}: {what.tool.purpose}")
+    for line in _facts(what.tool):
+        say(f"  {line}")
+    for package in what.packages:
+        say(f"  package  {package}")
+    for one in what.files:
+        size = f"{one.size_bytes / 1e6:.1f} MB" if one.size_bytes else "size unknown"
+        say(f"  weights  {folder / one.path} ({size}, {one.licence}) from {one.address}")
+
+
+def _fetch(what: Wanted, found: Settings) -> None:
+    import asyncio  # noqa: PLC0415 - as above
+
+    from maquette import bootstrap  # noqa: PLC0415 - as above
+    from maquette.services import tools as setting_up  # noqa: PLC0415 - as above
+
+    asyncio.run(setting_up.set_up(what, found.weights_folder, bootstrap.wire_rules(found), say))
 
 
 def warmup() -> None:
     """Compile the pixel kernels now, so that the first picture does not wait."""
-    _set_up("kernels")
-
-
-def _set_up(name: str) -> None:
     import asyncio  # noqa: PLC0415 - as above
     import time  # noqa: PLC0415 - as above
 
@@ -174,10 +289,10 @@ def _set_up(name: str) -> None:
     async def work() -> None:
         pool = PixelPool(workers=1, timeout_s=600)
         try:
-            await health.set_up(pool, name)
+            await pool.run(health.warm_kernels)
         finally:
             await pool.close()
 
     began = time.monotonic()
     asyncio.run(work())
-    say(f"{name} is ready ({time.monotonic() - began:.1f} s).")
+    say(f"kernels is ready ({time.monotonic() - began:.1f} s).")

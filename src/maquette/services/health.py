@@ -1,18 +1,20 @@
-"""Is everything there? Plugins, tools and the compiled kernels."""
+"""Is everything there? Packages, the disk, and each backend with what it takes to get it."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from maquette.core.errors import UnknownPlugin
 from maquette.core.operation import Operation
+from maquette.core.provider import Provider
 from maquette.core.registry import Registry
-from maquette.jobs.workers import PixelPool
+from maquette.core.storage import Storage
+from maquette.core.tools import Tool
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class Check:
     ready: bool
     detail: str
     advice: str = ""
+    """What to do where it is not ready."""
+    tool: Tool | None = None
+    """What getting it would take: size, licence, address, command."""
+    optional: bool = False
+    """Nothing is wrong where it is not there."""
 
 
 def package_checks() -> list[Check]:
@@ -52,31 +59,21 @@ def disk_check(home: Path) -> Check:
     return Check("disk", ready, detail, "" if ready else "free some space")
 
 
-@dataclass(frozen=True)
-class Tool:
-    """Something optional that can be set up."""
-
-    name: str
-    purpose: str
-    size: str
-    licence: str
-    source: str
-    ready: Callable[[], bool]
-    setup: Callable[[], None]
+KERNELS = Tool(
+    name="kernels",
+    purpose="compiles the pixel kernels once, so that no picture waits for it",
+    size="about 5 MB in a cache, nothing is downloaded",
+    licence="part of Maquette (Apache-2.0)",
+    source="this machine",
+)
 
 
-def tools() -> Mapping[str, Tool]:
-    """Return the tools of this version by name."""
-    kernels = Tool(
-        name="kernels",
-        purpose="compiles the pixel kernels once, so that no picture waits for it",
-        size="about 5 MB in a cache, nothing is downloaded",
-        licence="part of Maquette (Apache-2.0)",
-        source="this machine",
-        ready=kernels_compiled,
-        setup=warm_kernels,
-    )
-    return {kernels.name: kernels}
+def kernels_check() -> Check:
+    """Tell whether the kernels are compiled."""
+    ready = kernels_compiled()
+    advice = "" if ready else KERNELS.command
+    tool = None if ready else KERNELS
+    return Check("kernels", ready, KERNELS.purpose, advice, tool, optional=True)
 
 
 def kernels_compiled() -> bool:
@@ -104,27 +101,75 @@ def warm_kernels() -> None:
         module.warm()
 
 
-async def set_up(pool: PixelPool, name: str) -> None:
-    """Set up a tool in a worker process."""
-    known = tools()
-    if name not in known:
-        raise UnknownPlugin(f"No tool is called {name!r}. There are: {', '.join(known)}.")
-    await pool.run(known[name].setup)
+def provider_checks(providers: Registry[Provider], today: date) -> list[Check]:
+    """Tell of every provider what it makes, or what it needs first."""
+    found: list[Check] = []
+    for name in sorted(set(providers) - set(providers.broken)):
+        provider = providers[name]
+        found.append(
+            _plugin(f"provider {name}", _makes(provider, today), provider.missing(), provider.tool)
+        )
+    return found + _broken("provider", providers.broken)
 
 
-def plugin_lines(kind: str, registry: Registry[Any], describe: Callable[[Any], str]) -> list[Check]:
-    """Tell of every plugin whether it loads."""
-    registry.load_all()
-    good = [
-        Check(f"{kind} {name}", ready=True, detail=describe(registry[name])) for name in registry
+def operation_checks(operations: Registry[Operation[Any]], weights: Path) -> list[Check]:
+    """Tell of every operation what it does, or what it needs first."""
+    operations.load_all()
+    found: list[Check] = []
+    for name in operations:
+        one = operations.get(name)
+        if one is not None:
+            found.append(_plugin(f"operation {name}", one.title, one.missing(weights), one.tool))
+    return found + _broken("operation", operations.broken)
+
+
+def storage_checks(storages: Registry[type[Storage]]) -> list[Check]:
+    """Tell of every storage what it is."""
+    storages.load_all()
+    found = [
+        Check(f"storage {name}", ready=True, detail=(storages[name].__doc__ or "").split("\n")[0])
+        for name in storages
+        if name not in storages.broken
     ]
-    bad = [
+    return found + _broken("storage", storages.broken)
+
+
+def _makes(provider: Provider, today: date) -> str:
+    living = [one for one in provider.models() if one.shutdown is None or one.shutdown > today]
+    modes = sorted({mode for model in living for mode in model.modes})
+    named = living[0].id if len(living) == 1 else f"{len(living)} models"
+    free = ", free" if living and not any(model.paid for model in living) else ""
+    return f"{named}: {', '.join(modes)}{free}" if living else "no model yet"
+
+
+def _plugin(name: str, detail: str, missing: str | None, tool: Tool | None) -> Check:
+    if missing is None:
+        return Check(name, ready=True, detail=detail, optional=True)
+    if tool is None:
+        return Check(name, ready=False, detail=detail, advice=missing, optional=True)
+    return Check(
+        name,
+        ready=False,
+        detail=detail or tool.purpose,
+        advice=missing,
+        tool=tool,
+        optional=True,
+    )
+
+
+def _broken(kind: str, broken: Mapping[str, Exception]) -> list[Check]:
+    return [
         Check(f"{kind} {name}", ready=False, detail=repr(error), advice="reinstall the plugin")
-        for name, error in sorted(registry.broken.items())
+        for name, error in sorted(broken.items())
     ]
-    return good + bad
 
 
-def operation_words(operation: Operation[Any], weights: Path) -> str:
-    missing = operation.missing(weights)
-    return operation.title if missing is None else f"{operation.title}; missing: {missing}"
+def tools(
+    providers: Registry[Provider], operations: Registry[Operation[Any]], more: Iterable[Tool] = ()
+) -> dict[str, Tool]:
+    """Return every optional tool by its name."""
+    operations.load_all()
+    loaded = (operations.get(name) for name in operations)
+    found = [one.tool for one in loaded if one is not None]
+    found += [providers[name].tool for name in providers if name not in providers.broken]
+    return {one.name: one for one in (KERNELS, *found, *more) if one is not None}

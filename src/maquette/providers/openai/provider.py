@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx2
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from maquette import net
 from maquette.core.errors import (
@@ -18,11 +18,12 @@ from maquette.core.errors import (
     OutcomeUnknown,
 )
 from maquette.core.money import Usd
-from maquette.core.provider import Provider, Run
+from maquette.core.provider import Listed, Provider, Run
 from maquette.core.requests import Generated, ImageRequest, ModelProfile
+from maquette.core.tools import Tool
 from maquette.core.wire import Limits, WireRules
-from maquette.providers.openai import checks, failures, masks, pricing, wire
-from maquette.providers.openai.config import OpenAIConfig
+from maquette.providers.openai import checks, failures, listing, masks, pricing, wire
+from maquette.providers.openai.config import OPENAI_URL, OpenAIConfig
 from maquette.providers.openai.profiles import ModelEntry, entries, profile
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,14 @@ class OpenAIProvider(Provider):
 
     id = "openai"
     config = OpenAIConfig
+    tool = Tool(
+        name="openai",
+        purpose="makes and edits pictures, on OpenAI's servers or any that speak its Images API",
+        licence="a service under OpenAI's own terms; prompts and pictures are sent to it",
+        size="some cents a picture: `maquette dry` says how many; nothing to download",
+        source="https://openai.com/api (terms: https://openai.com/policies)",
+        advice="set the key OPENAI_API_KEY; platform.openai.com makes one",
+    )
 
     def __init__(
         self,
@@ -69,6 +78,14 @@ class OpenAIProvider(Provider):
         if config.has_key or (config.keyless and config.is_loopback):
             return None
         return f"Set the key {config.key_name}, for {config.base_url}."
+
+    async def listing(self, secret: Callable[[str], SecretStr]) -> Sequence[Listed]:
+        key = None if self._config.keyless else self._checked(secret(self._config.key_name))
+        return await listing.ask(self._config, self._rules, key)
+
+    def learn(self, listed: Sequence[Listed]) -> None:
+        own = self._config.base_url == OPENAI_URL
+        self._entries = listing.learnt(self._entries, listed, own=own)
 
     def limits(self) -> Limits:
         return self._config.limits
@@ -128,7 +145,10 @@ class OpenAIProvider(Provider):
     def _key(self, run: Run) -> str | None:
         if self._config.keyless:
             return None
-        key = run.secret(self._config.key_name).get_secret_value().strip()
+        return self._checked(run.secret(self._config.key_name))
+
+    def _checked(self, secret: SecretStr) -> str:
+        key = secret.get_secret_value().strip()
         if not key or not key.isascii() or not key.isprintable():
             raise CapabilityMissing(
                 f"The key {self._config.key_name} is empty or has characters that no key has, so "
