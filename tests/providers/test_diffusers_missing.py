@@ -76,6 +76,10 @@ def outside(_folder: Path, index: dict[str, Any]) -> None:
     index["../elsewhere"] = ["diffusers", "UNet2DConditionModel"]
 
 
+def automatic(_folder: Path, index: dict[str, Any]) -> None:
+    index["unet"] = ["transformers", "AutoModel"]
+
+
 def of_its_own(_folder: Path, index: dict[str, Any]) -> None:
     index["_class_name"] = ["pipeline", "MyPipeline"]
 
@@ -220,6 +224,7 @@ def test_only_the_processor_repeats_itself(weights: Path) -> None:
         (unfinished, "'vae' has no .safetensors"),
         (foreign, "'my_unet'"),
         (outside, "'../elsewhere'"),
+        (automatic, "'AutoModel'"),
         (of_its_own, "['pipeline', 'MyPipeline']"),
         (of_a_video, "'WanPipeline'"),
         (empty, "lists no parts"),
@@ -252,6 +257,14 @@ def test_weights_in_half_precision_only_are_found(tmp_path: Path) -> None:
     for part in ("00001-of-00002", "00002-of-00002"):
         (unet / f"diffusion_pytorch_model.fp16-{part}.safetensors").touch()
     assert model_of(tmp_path / "half").variant == "fp16"
+
+
+def test_a_model_whose_files_change_is_another(weights: Path) -> None:
+    """What is loaded is let go, and loaded again."""
+    before = model_of(weights / "sd").stamp
+    assert model_of(weights / "sd").stamp == before
+    (weights / "sd" / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"x")
+    assert model_of(weights / "sd").stamp != before
 
 
 def test_whole_weights_are_preferred(weights: Path) -> None:

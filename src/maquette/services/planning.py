@@ -81,7 +81,8 @@ async def plan(studio: Studio, order: RunOrder, root: Path, *, confirmed: bool =
             override = override.model_copy(update={"post": special.post})
             told |= dict.fromkeys(f"{name}: {note}" for note in special.notes)
         job = _job(name, order, override, profile, provider.id, base_seed, loaded[path])
-        job = _with_references(job, tuple(loaded[ref] for ref in refs), profile)
+        job = _with_references(job, tuple(loaded[ref] for ref in refs))
+        check_request(job.spec.asked, profile)
         provider.check(job.spec.asked)
         jobs.append(replace(job, worst_case=pricing.worst_case(studio, job.spec)))
     notes = _notes(provider, profile, list(told))
@@ -203,7 +204,6 @@ def _job(
     )
     if order.seed is not None or override.seed is not None:
         _require(profile.supports_seed, profile, "a seed", "leave --seed out")
-    _check(request, profile)
     full, rest = divmod(candidates, profile.max_count)
     spec = JobSpec(
         scene=name,
@@ -218,22 +218,23 @@ def _job(
     return PlannedJob(spec, source, (), money.FREE)
 
 
-def _with_references(
-    job: PlannedJob, references: tuple[GivenPicture, ...], profile: ModelProfile
-) -> PlannedJob:
-    if len(references) > profile.max_references:
-        raise CapabilityMissing(
-            f"{profile.id!r} takes at most {profile.max_references} reference pictures, not "
-            f"{len(references)}; nothing was sent. Give fewer --style-refs."
-        )
+def _with_references(job: PlannedJob, references: tuple[GivenPicture, ...]) -> PlannedJob:
     given = (*job.spec.asked.inputs, *(one.as_input("reference") for one in references))
     request = job.spec.asked.model_copy(update={"inputs": given})
     spec = job.spec.model_copy(update={"request": request})
     return replace(job, spec=spec, references=references)
 
 
-def _check(request: ImageRequest, profile: ModelProfile) -> None:
+def check_request(request: ImageRequest, profile: ModelProfile) -> None:
     """Refuse, before anything is sent, what the model cannot do."""
+    references = len(request.by_role("reference"))
+    if references > profile.max_references:
+        raise CapabilityMissing(
+            f"{profile.id!r} takes at most {profile.max_references} reference pictures, not "
+            f"{references}; nothing was sent. Give fewer --style-refs."
+        )
+    if request.seed is not None:
+        _require(profile.supports_seed, profile, "a seed", "leave --seed out")
     _require(request.mode in profile.modes, profile, f"{request.mode!r}", "choose another --model")
     if request.negative_prompt:
         _require(

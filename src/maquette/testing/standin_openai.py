@@ -80,9 +80,18 @@ class StandIn:
     `key=None` serves those who show none. Acts are used up one a call; then it answers plainly.
     """
 
-    def __init__(self, key: str | None = "a key for tests", script: Sequence[Act] = ()) -> None:
+    def __init__(
+        self,
+        key: str | None = "a key for tests",
+        script: Sequence[Act] = (),
+        *,
+        choose: Callable[[Seen], Act] | None = None,
+    ) -> None:
         self._key = key
         self._script = list(script)
+        self._choose = choose
+        """Picks an act by what was asked, instead of the script."""
+        self._under_way = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._pictures: dict[tuple[Any, ...], bytes] = {}
@@ -111,9 +120,26 @@ class StandIn:
         self._stopped.set()
         self._server.__exit__(*exc)
 
+    @property
+    def idle(self) -> bool:
+        """Whether every call that came in has been worked and noted."""
+        with self._lock:
+            return self._under_way == 0
+
     def _handle(self, exchange: Exchange) -> None:
         with self._lock:
+            self._under_way += 1
+        try:
+            self._meet(exchange)
+        finally:
+            with self._lock:
+                self._under_way -= 1
+
+    def _meet(self, exchange: Exchange) -> None:
+        with self._lock:
             act = self._script.pop(0) if self._script else Act()
+        if self._choose is not None:
+            act = self._choose(_read(exchange, act))
         if act.does == "cut-early":
             self._note(Seen(exchange.path, exchange.headers, b"", {}, (), act))
             exchange.cut()

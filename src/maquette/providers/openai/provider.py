@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -28,6 +30,7 @@ from maquette.providers.openai.profiles import ModelEntry, entries, profile
 
 log = logging.getLogger(__name__)
 
+_REST_S = 2.0
 _EVENT_STREAM = "text/event-stream"
 
 
@@ -220,15 +223,25 @@ async def _streamed(response: Any, run: Run) -> bytes:
     if _EVENT_STREAM not in http.headers.get("content-type", ""):
         # A compatible server that knows no streams has answered plainly.
         return await http.aread()
-    async for event in response.parse():
-        kind = str(getattr(event, "type", ""))
-        if kind.endswith(".partial_image"):
-            await _show(event, run)
-        elif kind.endswith(".completed"):
-            return event.to_json(indent=None).encode()
+    async with aclosing(aiter(response.parse())) as events:
+        async for event in events:
+            kind = str(getattr(event, "type", ""))
+            if kind.endswith(".partial_image"):
+                await _show(event, run)
+            elif kind.endswith(".completed"):
+                await _rest(events)
+                return event.to_json(indent=None).encode()
     raise OutcomeUnknown(
         "The stream ended before the picture was complete; the call may have been charged."
     )
+
+
+async def _rest(events: AsyncIterator[Any]) -> None:
+    """Read to the end, so that the connection closes in order; the picture is here already."""
+    with suppress(Exception):
+        async with asyncio.timeout(_REST_S):
+            async for _ in events:
+                continue
 
 
 async def _show(event: Any, run: Run) -> None:

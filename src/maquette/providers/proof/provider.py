@@ -48,6 +48,21 @@ class ProofProvider(Provider):
     def models(self) -> Sequence[ModelProfile]:
         return (PROFILE,)
 
+    def check(self, request: ImageRequest) -> None:
+        if request.mode != "edit" and request.by_role("reference"):
+            raise CapabilityMissing(
+                f"Proofs take style references only when they edit, not to {request.mode}; nothing "
+                "was made. Leave them out."
+            )
+        source = request.by_role("init")
+        if request.mode == "inpaint" and source and request.size != "auto":
+            own = (source[0].width_px, source[0].height_px)
+            if request.size not in ("source", own):
+                raise CapabilityMissing(
+                    "Inpainting keeps the size of its picture; leave the size out, or enlarge the "
+                    "result afterwards."
+                )
+
     def estimate(self, request: ImageRequest) -> Usd:
         return FREE
 
@@ -82,7 +97,7 @@ class ProofProvider(Provider):
         source = (await run.read(request.by_role("init")[0].digest)).data
         if request.mode == "inpaint":
             mask = (await run.read(request.by_role("mask")[0].digest)).data
-            return await run.compute(edit.inpaint, source, mask, prompt=request.prompt, seed=seed)
+            return await run.compute(edit.inpaint, source, mask, prompt=_words(request), seed=seed)
         references = [(await run.read(given.digest)).data for given in request.by_role("reference")]
         return await run.compute(
             edit.edit, source, tuple(references), prompt=_words(request), seed=seed, size=size
