@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ class Workplace:
         self.script: list[Act] = []
         self.price = "0.04"
         self._done: dict[object, Said] = {}
+        self._variables: dict[str, str] = {}
         self.scenes.mkdir(parents=True)
         for seed, name in enumerate(("coast", "dunes")):
             (self.scenes / f"{name}.png").write_bytes(picture(seed))
@@ -93,6 +95,8 @@ class Workplace:
             patch.setenv("MAQUETTE_HOME", str(self.home))
             patch.setenv("MAQUETTE_WORKERS__COUNT", "1")
             patch.setenv("MAQUETTE_RETRIES__FIRST_WAIT_S", "0.01")
+            for name, value in self._variables.items():
+                patch.setenv(name, value)
             patch.setattr(bootstrap, "open_studio", self._opened)
             patch.setattr(sys, "argv", ["maquette", *given])
             with redirect_stdout(out), redirect_stderr(err):
@@ -101,6 +105,12 @@ class Workplace:
                 except SystemExit as left:
                     status = int(left.code or 0)
         return Said(given, status, out.getvalue(), err.getvalue(), self.folder)
+
+    def with_variables(self, variables: dict[str, str]) -> Workplace:
+        """Return the same place where these are set in the environment."""
+        other = copy(self)
+        other._variables = variables
+        return other
 
     def once(self, key: object, work: Callable[[], Said]) -> Said:
         """Do a piece of work the first time it is asked for; later only tell of it."""

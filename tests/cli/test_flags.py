@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -274,6 +274,57 @@ def _plan_rows(command: str) -> Iterator[Row]:
     yield Row(command, "--json", simple, line(base.replace(" --json", "")), is_json)
 
 
+def _refine_rows(command: str, words: str, plan: str = "") -> Iterator[Row]:
+    """LAB-9: the refine pass; the older names of its switches do the same."""
+    asked = f"{words} {plan} --bg-remove-backends classical --bg-refine-model scripted:free"
+    done = (
+        refines if command == "bgremove" else asks(True, "post", "background", "refine", "wanted")
+    )
+    for name in ("bg-refine", "bg-refine-openai"):
+        yield from pair(
+            command, name, (line(f"{asked} --{name}"), line(f"{asked} --no-{name}")), done
+        )
+    for name in ("bg-refine-required", "bg-refine-openai-required"):
+        given = f"{words} {plan} --bg-refine-model scripted:fre"
+        on_off = line(f"{given} --{name}"), line(f"{given} --no-bg-refine --no-{name}")
+        yield from pair(command, name, on_off, refused("bad-parameter", "no edit model"))
+    yield Row(
+        command,
+        "--bg-refine-model",
+        line(f"{words} {plan} --bg-refine --bg-refine-model scripted:fre"),
+        line(f"{words} {plan} --no-bg-refine"),
+        refused("bad-parameter", "'scripted:fre' is no edit model"),
+    )
+    yield Row(
+        command,
+        "--bg-refine-prompt",
+        line(f"{asked} --bg-refine --bg-refine-prompt hair"),
+        line(f"{asked} --bg-refine"),
+        refine_prompt_is("hair"),
+    )
+
+
+def refines(said: Said) -> bool:
+    """Tell whether a standalone cutout was refined."""
+    return "refine.merge" in said.json[0]["operation"]
+
+
+def refine_prompt_is(text: str) -> Shows:
+    """Tell it by the newest run's log, or by a plan's spec."""
+
+    def shows(said: Said) -> bool:
+        if isinstance(said.json, dict):
+            return spec(said)["post"]["background"]["refine"]["prompt"] == text
+        logs = sorted(
+            (said.place / "root" / "runs").glob("*.json"), key=lambda one: one.stat().st_mtime
+        )
+        steps = [loads(log.read_text())["jobs"][0]["spec"]["post"]["background"] for log in logs]
+        prompts = [step["refine"]["prompt"] for step in steps if step is not None]
+        return text in prompts if text in said.words else False
+
+    return shows
+
+
 def _dry_rows() -> Iterator[Row]:
     base = f"{_plain('dry')} {_SCENE}"
     grey = line(f"{base} --enforce-grayscale"), line(f"{base} --no-enforce-grayscale")
@@ -517,7 +568,7 @@ def _backend_rows() -> Iterator[Row]:
         "--bg-remove-backends",
         line(f"{bgremove} --bg-remove-backends clasical"),
         line(bgremove),
-        refused("unknown-plugin", "'background.classical'"),
+        refused("unknown-plugin", "Did you mean 'classical'?"),
     )
     color = f"color --json --project lab --project-root root {_SCENE}"
     plain = line(f"{color} --output graded/plain")
@@ -827,7 +878,8 @@ def _settled(said: Said) -> int:
 
 
 def _rest_rows() -> Iterator[Row]:
-    for command in ("config", "plugins", "doctor", "tools list", "db status"):
+    commands = ("config", "plugins", "doctor", "tools list", "db status", "models")
+    for command in (*commands, "models refresh"):
         yield Row(command, "--json", line(f"{command} --json"), line(command), is_json)
     yield Row(
         "",
@@ -836,6 +888,57 @@ def _rest_rows() -> Iterator[Row]:
         line("--help"),
         lambda said: said.out == "maquette 0.1.0\n",
     )
+
+
+def _backends_rows() -> Iterator[Row]:
+    """LAB-15: models, tools and what a paid cutout needs."""
+    for command in ("models", "models refresh"):
+        unknown = refused("unknown-plugin", "There are:")
+        given = line(f"{command} --json --provider proofs")
+        yield Row(command, "--provider", given, line(f"{command} --json"), unknown)
+    yield Row(
+        "doctor",
+        "--online",
+        _with_a_server("doctor --json --online"),
+        _with_a_server("doctor --json"),
+        lambda said: any(one["name"] == "a1111 online" for one in said.json),
+    )
+    setup = "tools setup realesrgan"
+    named = line(f"{setup} --weights none")
+    yield Row("tools setup", "--weights", named, line(setup), lambda said: "no weights" in said.err)
+    for flag in ("--yes", "-y"):
+        yield Row(
+            "tools setup",
+            flag,
+            _offline(f"{setup} {flag}"),
+            _offline(setup),
+            lambda said: "pip could not" in said.err,
+        )
+    words = f"bgremove --json --project lab --project-root root {_SCENE}"
+    words += " --bg-remove-backends classical --bg-refine --bg-refine-model scripted:paid"
+    allowed = line(f"{words} --confirm-spend"), line(f"{words} --no-confirm-spend")
+    yield from pair("bgremove", "confirm-spend", allowed, works)
+    yield Row(
+        "bgremove",
+        "--max-spend",
+        line(f"{words} --confirm-spend --max-spend 0.01"),
+        line(f"{words} --confirm-spend"),
+        lambda said: said.status == 3,
+    )
+
+
+def _with_a_server(words: str) -> Doing:
+    """Run a command where an address is set at which nobody listens."""
+    return lambda place: place.once(words, lambda: place.with_variables(_SERVER)(*words.split()))
+
+
+_SERVER = {"MAQUETTE_PROVIDERS__A1111__BASE_URL": "http://127.0.0.1:9"}
+
+
+def _offline(words: str) -> Doing:
+    """Run a command that would fetch something, with an index that has nothing."""
+    nothing = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    return lambda place: place.once(words, lambda: place.with_variables(nothing)(*words.split()))
 
 
 def _hidden_rows() -> Iterator[Row]:
@@ -850,6 +953,9 @@ def _hidden_rows() -> Iterator[Row]:
 
 
 TABLE = (
+    *_refine_rows("dry", f"{_plain('dry')} {_SCENE}", "--post-bg-remove"),
+    *_refine_rows("run", f"{_plain('run')} {_SCENE}", "--post-bg-remove"),
+    *_refine_rows("bgremove", f"bgremove --json --project lab --project-root root {_SCENE}"),
     *_plan_rows("dry"),
     *_dry_rows(),
     *_plan_rows("run"),
@@ -863,6 +969,7 @@ TABLE = (
     *_project_rows(),
     *_money_rows(),
     *_rest_rows(),
+    *_backends_rows(),
 )
 HIDDEN = tuple(_hidden_rows())
 
@@ -1008,6 +1115,7 @@ _OF_DRY = tuple(
 def test_the_value_forms_give_the_same_plan(form: str, prefix: str, desk: Workplace) -> None:
     """LAB-7: the seed's `--output-guard-enabled true`, `--enforce-grayscale=false`."""
     base = f"{_plain('dry')} {_SCENE} --seed 1 --max-chroma-delta 9"
+    base += " --bg-refine-model scripted:free"
     valued = " ".join(form.format(flag) for flag in _OF_DRY)
     plain = " ".join(prefix + flag.removeprefix("--") for flag in _OF_DRY)
     said = line(f"{base} {valued}")(desk)

@@ -136,6 +136,11 @@ class ThreadPool(PixelPool):
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return await asyncio.to_thread(work, *args, **kwargs)
 
+    async def run_patiently(
+        self, patience: float, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        return await asyncio.to_thread(work, *args, **kwargs)
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -102,6 +102,18 @@ async def test_the_input_stays_as_it_was(open_studio: Opener, root: Path, pictur
     assert picture.read_bytes() == before
 
 
+async def test_another_root_of_the_project_has_a_store_of_its_own(
+    open_studio: Opener, root: Path, picture: Path
+) -> None:
+    """What one root has made already is made again in the other."""
+    other = root.with_name("other-root")
+    async with open_studio() as studio:
+        await post(studio, order(root, picture))
+        made = await post(studio, order(other, picture))
+    assert made[0].error is None
+    assert (other / "upscaled" / "given.png").is_file()
+
+
 async def test_a_step_on_an_output_is_made_from_that_asset(
     open_studio: Opener, begin: Begin, root: Path
 ) -> None:
@@ -168,10 +180,12 @@ class FlakyPool(PixelPool):
         self._sound = pool
         self._deadly = deadly
 
-    async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def run_patiently(
+        self, patience: float, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
         if any(isinstance(one, OperationCall) and one.operation in self._deadly for one in args):
             raise OperationCrashed("The worker process died.")
-        return await self._sound.run(work, *args, **kwargs)
+        return await self._sound.run_patiently(patience, work, *args, **kwargs)
 
 
 def flaky(studio: Studio, *deadly: str) -> Studio:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from maquette.core.errors import BadParameter, CapabilityMissing, UnknownPlugin
@@ -64,8 +65,10 @@ def background(shop: Workshop, named: str) -> Backend:
         return Computed(f"background.{name}", _named(model))
     models = cutout_models(shop, name)
     if not models:
-        known = ", ".join(background_names(shop))
-        raise UnknownPlugin(f"No background backend is called {named!r}. There are: {known}.")
+        known = background_names(shop)
+        near = get_close_matches(name, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+        raise UnknownPlugin(f"No background backend is called {named!r}. {hint}")
     if model and model not in models:
         raise BadParameter(f"{name!r} cuts out with {', '.join(models)}, not with {model!r}.")
     return Called(name, model or models[0])

@@ -99,6 +99,14 @@ class Bench:
         """Run a pixel function in a worker process; cancelling the job stops it."""
         return await self.interruptible(self.shop.pool.run(work, *args, **kwargs))
 
+    async def compute_patiently(
+        self, patience: float, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Do the same for one that may take `patience` times the usual limit."""
+        return await self.interruptible(
+            self.shop.pool.run_patiently(patience, work, *args, **kwargs)
+        )
+
     async def step(self, name: str, work: Callable[[], Awaitable[Outcome]]) -> dict[str, Any]:
         """Do a step once: its result, its rows and its event are one commit.
 

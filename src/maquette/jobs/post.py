@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from maquette.core.errors import MaquetteError, OperationFailed
+from maquette.core.errors import MaquetteError, ObjectNotFound, OperationFailed
 from maquette.core.findings import Expected, Finding
 from maquette.core.operation import Operation
 from maquette.core.requests import Digest, canonical, digest_of
@@ -181,6 +181,10 @@ async def _known(
     if found is None:
         return None
     asset, blob = found
+    try:  # it may have been made in another root of the project, whose store is not this one
+        await bench.place.storage.head(object_key(Digest(asset.digest)))
+    except ObjectNotFound:
+        return None
     report = {name: asset.made_by[name] for name in ("findings", "report", "losses")}
     return _blob(blob), report
 
@@ -192,7 +196,8 @@ async def _compute(
     call = OperationCall(
         backend.operation, backend.params, {"image": data}, seed, bench.shop.weights
     )
-    reply = await bench.compute(perform, call)
+    patience = bench.shop.operations[backend.operation].patience
+    reply = await bench.compute_patiently(patience, perform, call)
     if reply.data is None or reply.facts is None:
         raise OperationFailed(f"{backend.operation!r} returned no picture.")
     digest = digest_of(reply.data)

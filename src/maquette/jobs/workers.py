@@ -36,12 +36,19 @@ class PixelPool:
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what `work` returns; cancelling stops the worker at once."""
-        future = self._pool.schedule(work, args=args, kwargs=kwargs, timeout=self._timeout_s)
+        return await self.run_patiently(1.0, work, *args, **kwargs)
+
+    async def run_patiently(
+        self, patience: float, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Do the same with `patience` times the usual limit."""
+        timeout_s = self._timeout_s * patience
+        future = self._pool.schedule(work, args=args, kwargs=kwargs, timeout=timeout_s)
         try:
             return await asyncio.wrap_future(future)
         except TimeoutError:
             raise OperationTimedOut(
-                f"{work.__name__} was stopped after {self._timeout_s:g} s. Try a smaller picture, "
+                f"{work.__name__} was stopped after {timeout_s:g} s. Try a smaller picture, "
                 "or raise MAQUETTE_WORKERS__TIMEOUT_S."
             ) from None
         except ProcessExpired as error:

@@ -38,6 +38,8 @@ async def take_in(
     """Return the asset that a file shows; a file nobody knew becomes a source."""
     relative = place.folders.relative(given.path)
     digest = given.digest
+    # Also where the asset is known: it may be known from another root of the project.
+    await place.storage.put(object_key(digest), await asyncio.to_thread(given.read))
     async with studio.shop.db.read() as session:
         if relative is not None:
             known = await assets.file_at(session, project.id, relative)
@@ -48,7 +50,6 @@ async def take_in(
         same = await assets.with_digest(session, project.id, digest, kind)
     if same is not None:
         return same.id
-    await place.storage.put(object_key(digest), await asyncio.to_thread(given.read))
     new = assets.NewAsset(
         blob=assets.NewBlob(digest, size_bytes=given.size_bytes, **vars(given.facts)),
         kind=kind,

@@ -1,0 +1,1 @@
+"""Real-ESRGAN, run by ncnn on the processor or by torch on whatever there is."""
