@@ -7,10 +7,10 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from maquette.core.clock import Clock
 from maquette.core.errors import BadParameter, CapabilityMissing
@@ -28,8 +28,13 @@ from maquette.jobs.engine import Engine
 from maquette.jobs.workers import PixelPool
 from maquette.jobs.workshop import Retries, Workshop
 from maquette.services import models
+from maquette.services.health import Check
 from maquette.services.studio import Studio
+from maquette.services.words import Words
 from maquette.settings import Settings, secret
+
+if TYPE_CHECKING:
+    from maquette.language.config import LanguageConfig
 
 
 def registries(
@@ -61,11 +66,7 @@ async def open_studio(
     ready = ready_providers(settings)
     ready.add(providers or {})
     db = Database(settings.url)
-    pool = PixelPool(
-        workers=settings.workers.count,
-        timeout_s=settings.workers.timeout_s,
-        memory_mb=settings.workers.memory_mb,
-    )
+    pool = _pool(settings)
     store = storages[settings.storage]
     zone = None if settings.timezone is None else ZoneInfo(settings.timezone)
     shop = Workshop(
@@ -110,6 +111,34 @@ def ready_providers(settings: Settings) -> Registry[Provider]:
     return ready
 
 
+def other_checks(settings: Settings) -> list[Check]:
+    """Tell of the language model and of the voice, which are no plugins."""
+    from maquette.language.analyser import in_thread  # noqa: PLC0415 - only the doctor needs it
+    from maquette.language.config import LM_STUDIO_URL  # noqa: PLC0415 - as above
+    from maquette.speech.embedded_listener import EmbeddedListener  # noqa: PLC0415 - as above
+    from maquette.speech.embedded_speaker import EmbeddedSpeaker  # noqa: PLC0415 - as above
+    from maquette.speech.tool import TOOL  # noqa: PLC0415 - as above
+
+    config = language_config(settings)
+    ready = bool(config.model)
+    words = f"{config.model} at {config.base_url}" if ready else "templates and measuring, embedded"
+    advice = (
+        ""
+        if ready
+        else (
+            f"For a model of your own: start a server such as LM Studio ({LM_STUDIO_URL}) and set "
+            "MAQUETTE_LANGUAGE__MODEL and MAQUETTE_LANGUAGE__FREE=true."
+        )
+    )
+    found = [Check("language", ready, words, advice, optional=True)]
+    for part in (EmbeddedSpeaker(in_thread), EmbeddedListener(in_thread)):
+        name = f"voice {type(part).__name__.removeprefix('Embedded').lower()}"
+        lack = part.missing()
+        tool = None if lack is None else TOOL
+        found.append(Check(name, lack is None, part.title, lack or "", tool, optional=True))
+    return found
+
+
 def other_tools() -> list[Tool]:
     """Return the optional tools that no provider or operation names."""
     from maquette.speech.tool import TOOL  # noqa: PLC0415 - only a list of tools needs it
@@ -131,17 +160,64 @@ def wire_rules(settings: Settings) -> WireRules:
 
 def build(settings: Settings, kind: type[Provider]) -> Provider:
     """Make a provider from its section of the settings."""
+    section = settings.providers.get(kind.id, {})
+    config = _section(kind.config, section, "PROVIDERS", kind.id)
+    return kind.build(config, wire_rules(settings))
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def _section(kind: type[C], section: Mapping[str, Any], *path: str) -> C:
+    """Check a section of the settings; name a wrong member by the variable that sets it."""
     try:
-        section = settings.providers.get(kind.id, {})
-        config = kind.config.model_validate({name: _parsed(one) for name, one in section.items()})
+        config = kind.model_validate({name: _parsed(one) for name, one in section.items()})
     except ValidationError as error:
         first = error.errors()[0]
-        name = "__".join(str(part) for part in ("PROVIDERS", kind.id, *first["loc"])).upper()
+        name = "__".join(str(part) for part in (*path, *first["loc"])).upper()
         raise BadParameter(f"The setting MAQUETTE_{name} is wrong: {first['msg']}.") from None
     key_name = getattr(config, "key_name", None)
-    if key_name is not None:  # it is told whether its key is set, and gets it only for a call
-        config = config.model_copy(update={"has_key": secret(key_name) is not None})
-    return kind.build(config, wire_rules(settings))
+    if key_name is None:
+        return config
+    # It is told whether its key is set, and gets it only for a call.
+    return config.model_copy(update={"has_key": secret(key_name) is not None})
+
+
+def language_config(settings: Settings) -> LanguageConfig:
+    """Check the language model's section."""
+    from maquette.language.config import LanguageConfig  # noqa: PLC0415 - only words need it
+
+    return _section(LanguageConfig, settings.language, "LANGUAGE")
+
+
+@asynccontextmanager
+async def open_words(settings: Settings) -> AsyncGenerator[Words]:
+    """Open who writes prompts and describes pictures."""
+    from maquette.language import analyser, chat, describer, expander, writer  # noqa: PLC0415 - half a second that only words need
+
+    config = language_config(settings)
+    pool = _pool(settings)
+    templates, embedded = expander.TemplateWriter(), analyser.EmbeddedDescriber(pool.run)
+    try:
+        if not config.model:
+            yield Words(templates, embedded, templates, embedded)
+            return
+        model = chat.CompatibleChat(config, wire_rules(settings), key)
+        try:
+            sees = describer.ModelPictureDescriber(model, pool.run) if config.vision else embedded
+            yield Words(writer.ModelPromptWriter(model), sees, templates, embedded)
+        finally:
+            await model.aclose()
+    finally:
+        await pool.close()
+
+
+def _pool(settings: Settings) -> PixelPool:
+    return PixelPool(
+        workers=settings.workers.count,
+        timeout_s=settings.workers.timeout_s,
+        memory_mb=settings.workers.memory_mb,
+    )
 
 
 def _parsed(value: Any) -> Any:

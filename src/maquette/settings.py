@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     net: NetSettings = NetSettings()
     providers: dict[str, dict[str, Any]] = {}
     """Sections by provider id; each provider checks its own."""
+    language: dict[str, Any] = {}
+    """The language model; it checks its own section, as providers do."""
+    speech: dict[str, Any] = {}
+    """Listening and speaking by a service; so does this."""
     retries: RetrySettings = RetrySettings()
 
     @field_validator("timezone")

@@ -21,15 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from tests.cli.conftest import Workplace
 from typer.main import get_command
 
 from maquette.cli.app import app
 from maquette.cli.arguments import ON_OFF, plain_booleans
 from maquette.imaging import codec
+from maquette.language import expander
 from maquette.testing.scripted import Act
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Said, Workplace
+    from tests.cli.conftest import Said
 
 Doing = Callable[["Workplace"], "Said"]
 Shows = Callable[["Said"], bool]
@@ -927,9 +929,68 @@ def _backends_rows() -> Iterator[Row]:
     )
 
 
+def _word_rows() -> Iterator[Row]:
+    """ORC-3, ORC-4: prompts and descriptions."""
+    idea = line("prompts lighthouse --seed 1 --json")
+    yield Row("prompts", "--json", idea, line("prompts lighthouse --seed 1"), is_json)
+    other = line("prompts lighthouse --seed 2 --json")
+    yield Row("prompts", "--seed", other, line("prompts lighthouse --json"), _repeats)
+    yield Row(
+        "prompts",
+        "--count",
+        line("prompts lighthouse --seed 1 --json --count 5"),
+        idea,
+        lambda said: len(said.json["prompts"]) == 5,
+    )
+    yield Row(
+        "prompts",
+        "--scene",
+        line("prompts --json --scene no-scene.json"),
+        idea,
+        refused("file-missing", "no-scene.json"),
+    )
+    for command in ("prompts lighthouse --json", "describe scenes/coast.png"):
+        yield Row(
+            command.split()[0],
+            "--embedded",
+            _with_a_model(f"{command} --embedded"),
+            _with_a_model(command),
+            works,
+        )
+
+
+def _repeats(said: Said) -> bool:
+    """Tell whether the prompts are those of seed 2."""
+    prompts = [one["prompt"] for one in said.json["prompts"]]
+    return prompts == [one.prompt for one in expander.expand("lighthouse", 3, 2)]
+
+
+def _elsewhere(words: str, variables: dict[str, str]) -> Doing:
+    """Run a command with these in the environment."""
+    key = tuple(variables), words
+    return lambda place: place.once(key, lambda: place.with_variables(variables)(*words.split()))
+
+
+def _with_a_model(words: str) -> Doing:
+    """Run a command where a language model is configured that nobody serves."""
+    return lambda place: place.once(
+        ("_MODEL", words), lambda: place.with_variables(_MODEL)(*words.split())
+    )
+
+
+_MODEL = {
+    "MAQUETTE_LANGUAGE__BASE_URL": "http://127.0.0.1:9/v1",
+    "MAQUETTE_LANGUAGE__MODEL": "nobody",
+    "MAQUETTE_LANGUAGE__FREE": "true",
+    "MAQUETTE_LANGUAGE__VISION": "true",
+}
+
+
 def _with_a_server(words: str) -> Doing:
     """Run a command where an address is set at which nobody listens."""
-    return lambda place: place.once(words, lambda: place.with_variables(_SERVER)(*words.split()))
+    return lambda place: place.once(
+        ("_SERVER", words), lambda: place.with_variables(_SERVER)(*words.split())
+    )
 
 
 _SERVER = {"MAQUETTE_PROVIDERS__A1111__BASE_URL": "http://127.0.0.1:9"}
@@ -938,7 +999,9 @@ _SERVER = {"MAQUETTE_PROVIDERS__A1111__BASE_URL": "http://127.0.0.1:9"}
 def _offline(words: str) -> Doing:
     """Run a command that would fetch something, with an index that has nothing."""
     nothing = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
-    return lambda place: place.once(words, lambda: place.with_variables(nothing)(*words.split()))
+    return lambda place: place.once(
+        ("nothing", words), lambda: place.with_variables(nothing)(*words.split())
+    )
 
 
 def _hidden_rows() -> Iterator[Row]:
@@ -970,6 +1033,7 @@ TABLE = (
     *_money_rows(),
     *_rest_rows(),
     *_backends_rows(),
+    *_word_rows(),
 )
 HIDDEN = tuple(_hidden_rows())
 

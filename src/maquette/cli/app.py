@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from maquette import __version__
-from maquette.cli import database, keep, look, models, picture, project, run, setup, spend
+from maquette.cli import database, keep, look, models, picture, project, run, setup, spend, words
 
 app = typer.Typer(
     name="maquette",
@@ -42,6 +42,7 @@ look.register(app)
 picture.register(app)
 keep.register(app)
 setup.register(app)
+words.register(app)
 app.add_typer(models.models, name="models")
 app.add_typer(project.app, name="project")
 app.add_typer(spend.app, name="spend")

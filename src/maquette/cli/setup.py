@@ -109,6 +109,7 @@ def doctor(
         checks.append(health.Check("database", ready=False, detail=error.code, advice=str(error)))
     checks.append(health.kernels_check())
     checks += _plugin_checks(found)
+    checks += bootstrap.other_checks(found)
     if online:
         import asyncio  # noqa: PLC0415 - as above
 
@@ -184,11 +185,11 @@ def _tools(found: Settings) -> dict[str, Tool]:
 @tools.command("list")
 def list_tools(*, json: a.Json = False) -> None:
     """List the tools: what for, how large, whose licence, from where, and the command."""
-    from maquette import settings  # noqa: PLC0415 - as above
+    from maquette import bootstrap, settings  # noqa: PLC0415 - as above
     from maquette.services import health  # noqa: PLC0415 - as above
 
     found = settings.load()
-    checks = [health.kernels_check(), *_plugin_checks(found)]
+    checks = [health.kernels_check(), *_plugin_checks(found), *bootstrap.other_checks(found)]
     missing = {one.tool.name for one in checks if one.tool is not None}
     keys = ("name", "state", "purpose", "size", "licence", "source", "command")
     rows = [
