@@ -973,9 +973,7 @@ def _elsewhere(words: str, variables: dict[str, str]) -> Doing:
 
 def _with_a_model(words: str) -> Doing:
     """Run a command where a language model is configured that nobody serves."""
-    return lambda place: place.once(
-        ("_MODEL", words), lambda: place.with_variables(_MODEL)(*words.split())
-    )
+    return _elsewhere(words, _MODEL)
 
 
 _MODEL = {
@@ -988,9 +986,7 @@ _MODEL = {
 
 def _with_a_server(words: str) -> Doing:
     """Run a command where an address is set at which nobody listens."""
-    return lambda place: place.once(
-        ("_SERVER", words), lambda: place.with_variables(_SERVER)(*words.split())
-    )
+    return _elsewhere(words, _SERVER)
 
 
 _SERVER = {"MAQUETTE_PROVIDERS__A1111__BASE_URL": "http://127.0.0.1:9"}
@@ -999,9 +995,7 @@ _SERVER = {"MAQUETTE_PROVIDERS__A1111__BASE_URL": "http://127.0.0.1:9"}
 def _offline(words: str) -> Doing:
     """Run a command that would fetch something, with an index that has nothing."""
     nothing = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
-    return lambda place: place.once(
-        ("nothing", words), lambda: place.with_variables(nothing)(*words.split())
-    )
+    return _elsewhere(words, nothing)
 
 
 def _hidden_rows() -> Iterator[Row]:
