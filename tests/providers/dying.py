@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.jobs import killing
 from tests.jobs.killing import (
     Boundaries,
     HastyEngine,
@@ -38,7 +38,7 @@ def patch(boundaries: Boundaries) -> None:
     """Let the command line's own objects pass the boundaries."""
     WatchedStorage.boundaries = WatchedFolders.boundaries = boundaries
     replaced: dict[str, Any] = {
-        "Database": lambda url: WatchedDatabase(url, boundaries),
+        "Database": partial(WatchedDatabase, boundaries=boundaries),
         "PixelPool": ThreadPool,
         "Folders": WatchedFolders,
     }
@@ -94,5 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert killing.FORKED_WITH
     main()
