@@ -292,6 +292,11 @@ async def test_a_scenes_wrong_post_chain_is_found_too(planned: Any, manifest: An
         await planned(manifest=path)
 
 
+async def test_a_provider_without_models_says_what_it_needs(planned: Any) -> None:
+    with pytest.raises(CapabilityMissing, match=r"'diffusers' has no model.*diffusers"):
+        await planned(provider="diffusers", model="sd")
+
+
 async def test_the_plan_names_the_backends_and_what_is_left_out(planned: Any) -> None:
     """LAB-9, LAB-10."""
     chain = PostChain(background=BackgroundStep(), upscale=UpscaleStep())

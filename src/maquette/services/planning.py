@@ -100,6 +100,9 @@ def choose_model(
         provider_id = _embedded(studio) if model_id is None else _owner(studio, model_id)
     provider = providers[provider_id]
     profiles = {profile.id: profile for profile in provider.models()}
+    if not profiles:
+        missing = provider.missing() or "No model is there yet."
+        raise CapabilityMissing(f"{provider_id!r} has no model, so nothing was planned. {missing}")
     if model_id is None:
         if len(profiles) != 1:
             raise BadParameter(
