@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -277,23 +277,37 @@ def _fetch(what: Wanted, found: Settings) -> None:
     from maquette.services import tools as setting_up  # noqa: PLC0415 - as above
 
     asyncio.run(setting_up.set_up(what, found.weights_folder, bootstrap.wire_rules(found), say))
+    _, operations, _ = bootstrap.registries(found)
+    operations.load_all()
+    for name in operations:
+        one = operations.get(name)
+        if one is not None and one.tool is what.tool and one.warm is not None:
+            say(f"preparing {name}, so that the first picture does not wait")
+            _in_worker(one.warm)
 
 
 def warmup() -> None:
     """Compile the pixel kernels now, so that the first picture does not wait."""
-    import asyncio  # noqa: PLC0415 - as above
     import time  # noqa: PLC0415 - as above
 
-    from maquette.jobs.workers import PixelPool  # noqa: PLC0415 - as above
     from maquette.services import health  # noqa: PLC0415 - as above
 
-    async def work() -> None:
-        pool = PixelPool(workers=1, timeout_s=600)
+    began = time.monotonic()
+    _in_worker(health.warm_kernels)
+    say(f"kernels is ready ({time.monotonic() - began:.1f} s).")
+
+
+def _in_worker(work: Callable[[], None]) -> None:
+    """Compile or load something in a worker process, as pictures will be."""
+    import asyncio  # noqa: PLC0415 - as above
+
+    from maquette.jobs.workers import PixelPool  # noqa: PLC0415 - as above
+
+    async def session() -> None:
+        pool = PixelPool(workers=1, timeout_s=900)
         try:
-            await pool.run(health.warm_kernels)
+            await pool.run(work)
         finally:
             await pool.close()
 
-    began = time.monotonic()
-    asyncio.run(work())
-    say(f"kernels is ready ({time.monotonic() - began:.1f} s).")
+    asyncio.run(session())
