@@ -22,9 +22,17 @@ from maquette.core.errors import (
 )
 from maquette.core.findings import GuardRules
 from maquette.core.money import parse_usd
-from maquette.core.pipeline import BackgroundStep, ColourStep, PostChain, RunOrder, UpscaleStep
+from maquette.core.pipeline import (
+    BackgroundStep,
+    ColourStep,
+    PostChain,
+    RefineStep,
+    RunOrder,
+    UpscaleStep,
+)
 from maquette.core.requests import digest_of
 from maquette.services import inputs, planning, starting
+from maquette.services.chain import Own, resolved
 from maquette.services.planning import Plan
 from maquette.testing.scripted import Books
 from tests.conftest import Opener
@@ -290,6 +298,22 @@ async def test_a_scenes_wrong_post_chain_is_found_too(planned: Any, manifest: An
     path = manifest(scenes={"dunes": {"post": {"colour": {"profile": "no_such_look"}}}})
     with pytest.raises(BadParameter):
         await planned(manifest=path)
+
+
+async def test_the_runs_own_model_refines_by_the_runs_own_options(
+    planned: Any, open_studio: Opener
+) -> None:
+    """LAB-9: a run at low quality is not refined at the dearest."""
+    chain = PostChain(background=BackgroundStep(backends=("classical",)))
+    plan = await planned(post=chain)
+    assert plan.chain_calls == 2
+    own = Own("scripted", plan.profile, confirmed=True, options={"quality": "low"})
+    async with open_studio() as studio:
+        step = resolved(studio, chain, own).post.background
+        assert step is not None and step.refine.options == {"quality": "low"}
+        named = PostChain(background=BackgroundStep(refine=RefineStep(model="scripted:free")))
+        other = resolved(studio, named, own).post.background
+        assert other is not None and other.refine.options == {}
 
 
 async def test_a_provider_without_models_says_what_it_needs(planned: Any) -> None:

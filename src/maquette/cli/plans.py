@@ -19,6 +19,7 @@ def document(planned: Plan) -> dict[str, Any]:
         "provider": planned.provider,
         "model": planned.profile.id,
         "calls": planned.calls,
+        "post_chain_calls": planned.chain_calls,
         "worst_case_usd": str(planned.worst_case),
         "needs_confirmation": planned.worst_case > 0,
         "notes": list(planned.notes),
@@ -73,6 +74,8 @@ def show_price(planned: Plan) -> None:
     price = money.show(planned.worst_case)
     need = "needs --confirm-spend" if planned.worst_case > 0 else "no confirmation needed"
     scenes = f"{len(planned.jobs)} scenes, {planned.calls} calls"
+    if planned.chain_calls:
+        scenes += f" and up to {planned.chain_calls} in the post chain"
     say(f"  {scenes}. Price: at most {price}; {need}.")
 
 

@@ -30,6 +30,8 @@ class RefineStep(BaseModel, frozen=True, extra="forbid"):
     model: str = ""
     """`provider:model`; empty in an order: the run's own model, if it can."""
     prompt: str = REFINE_PROMPT
+    options: dict[str, Option] = {}
+    """The run's own, where its own model refines: cheap runs are refined cheaply."""
 
 
 class BackgroundStep(BaseModel, frozen=True, extra="forbid"):

@@ -136,7 +136,7 @@ def refine_request(shop: Workshop, step: RefineStep, cutout: Input) -> ImageRequ
     backend, profile = refiner(shop, step.model)
     wishes: dict[str, Option] = {"background": "transparent", "output_format": "png"}
     known = profile.options.model_fields
-    options = {name: value for name, value in wishes.items() if name in known}
+    options = step.options | {name: value for name, value in wishes.items() if name in known}
     return _request(backend, "edit", cutout, step.prompt, options)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from maquette.core.errors import BadParameter, CapabilityMissing
 from maquette.core.operation import Kind
 from maquette.core.pipeline import BackgroundStep, PostChain, RefineStep, UpscaleStep
-from maquette.core.requests import ModelProfile
+from maquette.core.requests import ModelProfile, Option
 from maquette.jobs import backends
 from maquette.jobs.backends import Backend, Called, Computed, Step
 from maquette.services.studio import Studio
@@ -24,6 +24,7 @@ class Own:
     provider: str = ""
     profile: ModelProfile | None = None
     confirmed: bool = False
+    options: Mapping[str, Option] = field(default_factory=dict[str, Option])
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,11 @@ def _refine(studio: Studio, step: RefineStep, own: Own, notes: list[str]) -> Ref
         return left_out
     needed = "required" if step.required else "where it fails, the cutout stays as it was"
     notes.append(f"refine pass: {model} ({needed}).")
-    return step.model_copy(update={"wanted": True, "model": model})
+    options = step.options
+    if model == f"{own.provider}:{own.profile.id if own.profile else ''}" and not options:
+        left = ("partial_images", "output_compression")
+        options = {name: value for name, value in own.options.items() if name not in left}
+    return step.model_copy(update={"wanted": True, "model": model, "options": options})
 
 
 def _own_editor(studio: Studio, own: Own) -> str | None:
@@ -181,3 +186,9 @@ def paid_calls(studio: Studio, post: PostChain) -> list[Called]:
         return []
     found = backends.backends_of(studio.shop, post.background)
     return [one for one in found if isinstance(one, Called)]
+
+
+def most_calls(studio: Studio, post: PostChain) -> int:
+    """Count the calls of providers where every backend is tried."""
+    refines = post.background is not None and bool(post.background.refine.wanted)
+    return len(paid_calls(studio, post)) + refines

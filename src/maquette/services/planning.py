@@ -41,6 +41,8 @@ class Plan:
     provider: str
     jobs: tuple[PlannedJob, ...]
     notes: tuple[str, ...]
+    chain_calls: int = 0
+    """Calls of providers that the post chains make at most."""
 
     @property
     def worst_case(self) -> Usd:
@@ -59,7 +61,7 @@ async def plan(studio: Studio, order: RunOrder, root: Path, *, confirmed: bool =
     provider, profile = choose_model(studio, order.provider, order.model)
     sheet = Manifest() if order.manifest is None else manifest.read(order.manifest)
     order = _merged(order, sheet)
-    own = chain.Own(provider.id, profile, confirmed)
+    own = chain.Own(provider.id, profile, confirmed, order.options)
     shared = chain.resolved(studio, order.post, own)
     order = order.model_copy(update={"post": shared.post})
     told = dict.fromkeys(shared.notes)
@@ -86,7 +88,8 @@ async def plan(studio: Studio, order: RunOrder, root: Path, *, confirmed: bool =
         provider.check(job.spec.asked)
         jobs.append(replace(job, worst_case=pricing.worst_case(studio, job.spec)))
     notes = _notes(provider, profile, list(told))
-    return Plan(order, root, profile, provider.id, tuple(jobs), notes)
+    more = sum(chain.most_calls(studio, job.spec.post) for job in jobs)
+    return Plan(order, root, profile, provider.id, tuple(jobs), notes, more)
 
 
 def choose_model(
