@@ -56,7 +56,18 @@ async def test_the_switch_keeps_everything_else_away(host: str) -> None:
         await net.allowed_addresses(CLOSED, host)
 
 
-@pytest.mark.parametrize("host", ["10.0.0.7", "192.168.1.2", "169.254.169.254", "fd00::1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "10.0.0.7",
+        "192.168.1.2",
+        "169.254.169.254",
+        "fd00::1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::1",
+        "fec0::1",
+    ],
+)
 async def test_private_addresses_need_permission(host: str) -> None:
     with pytest.raises(ConnectionRefused, match="PRIVATE_HOSTS"):
         await net.allowed_addresses(WireRules(), host)

@@ -251,3 +251,54 @@ async def test_a_cap_holds_for_the_chain(
         with pytest.raises(starting.BudgetExceeded):
             await begin(studio, post=cut("cutter"), input=one)
     assert not other.entries()
+
+
+@pytest.mark.parametrize("act", [Act(junk=True), Act(opaque=True)])
+async def test_a_paid_cutout_that_is_none_is_kept_and_fails(
+    open_studio: Opener, root: Path, one: Path, other: Books, act: Act
+) -> None:
+    """LAB-7: settled, archived, and never shown as a success, the guard's rules on or off."""
+    order = stepping.PostOrder(
+        project="demo",
+        root=root,
+        input=one,
+        output="background_removed",
+        step=BackgroundStep(backends=("cutter",)),
+    )
+    async with open_studio(more=[ScriptedCutter(other, [act])]) as studio:
+        planned = await stepping.plan(studio, order, YES)
+        run_id = await stepping.start(studio, planned, YES)
+        assert run_id is not None
+        seen = await see(studio, run_id)
+        [made] = await stepping.made(studio, planned, run_id)
+    assert (seen.state, seen.held) == (JobState.FAILED_OUTPUT_GUARD, 0)
+    assert seen.settled == CENTS_4
+    assert made.output is None
+    assert "The cutout" in str(made.error)
+    assert len(list((root / "archive" / "bad").iterdir())) == 1
+    assert not (root / "background_removed" / "coast.png").exists()
+
+
+async def test_what_is_done_needs_nothing_when_a_run_is_resumed(
+    open_studio: Opener, begin: Begin, other: Books, one: Path
+) -> None:
+    """A step that is done is neither priced nor asked for again, whoever is ready today."""
+    post = cut("cutter", "classical", wanted=True, required=True)
+    script = [Act(), Act("refuse")]
+    async with open_studio(*script, more=[ScriptedCutter(other, [Act("refuse")])]) as studio:
+        seen = await see(studio, await begin(studio, post=post, input=one))
+        assert (seen.state, seen.settled) == (JobState.FAILED, CENTS_4)
+        await running.resume(studio, seen.run, Spending(max_spend=parse_usd("0.08")))
+        seen = await see(studio, seen.run)
+    assert (seen.state, seen.held, seen.settled) == (JobState.SUCCEEDED, 0, 2 * CENTS_4)
+    assert not other.paid_calls
+
+
+async def test_another_models_sizes_are_in_the_price(
+    open_studio: Opener, begin: Begin, one: Path
+) -> None:
+    """A generator may clamp the size: the refine pass has to be held for what may come."""
+    async with open_studio() as studio:
+        post = cut("classical", wanted=True, model="scripted:ticketed")
+        seen = await see(studio, await begin(studio, post=post, input=one))
+    assert (seen.state, seen.held, seen.settled) == (JobState.SUCCEEDED, 0, 2 * CENTS_4)

@@ -18,6 +18,7 @@ from maquette.core import money
 from maquette.core.errors import (
     BadProviderReply,
     Cancelled,
+    Conflict,
     MaquetteError,
     NotCollected,
     OutcomeUnknown,
@@ -139,7 +140,7 @@ async def _attempt(bench: Bench, provider: Provider, wanted: Call) -> Answer:
         async with bench.shop.db.write() as session:
             await ledger.mark_sent(session, attempt.id, attempt.paid, bench.shop.clock.now())
             bench.record(session, "sent", attempt=attempt.id, call=wanted.name)
-    except SpendRefused:
+    except (SpendRefused, Conflict):
         await attempts.release(bench, attempt)
         raise
     try:

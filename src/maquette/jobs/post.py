@@ -36,6 +36,8 @@ async def run(bench: Bench, winner: str) -> list[Link]:
     post = bench.spec.post
     if post.background is not None:
         chain.append(await _do(bench, "background", post.background, chain[-1]))
+        if any(finding.severity == "hard" for finding in chain[-1].findings):
+            return chain  # the final guard will say so
         if post.background.refine.wanted:
             # The refined cutout takes the place of the plain one, which stays in the lineage.
             chain[-1] = await refining.refine(bench, post.background.refine, chain[-1])
@@ -107,6 +109,7 @@ async def _cut_out(
     request = request_for(backend, taking.input_of(source, blob))
     answer = await calls.call(bench, attempts.Call(call_name(kind, backend), request))
     asset = await taking.taken_in(bench, answer, kind, [(source.id, "init")])
+    found = [*asset.made_by["findings"], *_flaws(asset.blob, blob)]
 
     async def commit(session: AsyncSession) -> None:
         await answer.settle(session, bench)
@@ -117,11 +120,25 @@ async def _cut_out(
         "operation": backend.name,
         "params": {},
         "fallbacks": list(failures),
-        "findings": asset.made_by["findings"],
+        "findings": found,
         "report": asset.made_by["details"],
         "losses": asset.made_by["clamped"],
     }
     return result, commit
+
+
+def _flaws(cutout: assets.NewBlob, source: Blob) -> list[dict[str, Any]]:
+    """Say what is wrong with a service's cutout; it is paid for, kept, and goes no further."""
+    if not cutout.width_px:
+        what = "is not a picture that can be read"
+    elif (cutout.width_px, cutout.height_px) != (source.width_px, source.height_px):
+        what = f"has {cutout.width_px}x{cutout.height_px} px, not those of its source"
+    elif not cutout.has_alpha:
+        what = "has no transparency"
+    else:
+        return []
+    message = f"The cutout {what}. It is kept in archive/bad/; try another backend."
+    return [Finding(code="bad_cutout", severity="hard", message=message).model_dump(mode="json")]
 
 
 async def _apply(bench: Bench, backend: Computed, source: Asset, failures: list[str]) -> Outcome:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from maquette.core.errors import InvalidInput, MaquetteError, OperationFailed
+from maquette.core.errors import BudgetExceeded, InvalidInput, MaquetteError, OperationFailed
 from maquette.core.findings import Finding
 from maquette.core.pipeline import RefineStep
 from maquette.core.requests import Digest
@@ -28,7 +28,10 @@ async def refine(bench: Bench, step: RefineStep, before: Link) -> Link:
     result = await bench.step(STEP, lambda: _refine(bench, step, before))
     skipped = result.get("skipped")
     if skipped is not None and step.required:
-        raise OperationFailed(f"The refine pass is required and failed: {skipped}")
+        raise OperationFailed(
+            f"The refine pass is required and what it brought cannot be used: {skipped} It was "
+            "paid for and is kept; `maquette replay` makes the scene anew."
+        )
     findings = tuple(Finding.model_validate(one) for one in result["findings"])
     return Link(result["asset"], before.folder, before.expected, before.findings + findings)
 
@@ -39,6 +42,10 @@ async def _refine(bench: Bench, step: RefineStep, before: Link) -> Outcome:
     request = refine_request(bench.shop, step, taking.input_of(cutout, blob))
     try:
         answer = await calls.call(bench, attempts.Call(STEP, request))
+    except BudgetExceeded as error:  # the generator made a larger picture than it was asked for
+        if step.required:
+            raise
+        return _skipped(before, str(error)), None
     except NO_WAY_ROUND:
         raise
     except MaquetteError as error:

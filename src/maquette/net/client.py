@@ -17,7 +17,7 @@ from urllib.request import getproxies
 import anyio.to_thread
 import httpx2
 
-from maquette.core.errors import BadProviderReply, ConnectionRefused
+from maquette.core.errors import BadProviderReply, ConnectionRefused, ProviderUnavailable
 from maquette.core.wire import WireRules
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -84,14 +84,17 @@ class _Pinned(httpx2.AsyncHTTPTransport):
         url = request.url
         found = await allowed_addresses(self._rules, url.host, url.port)
         request.extensions = {**request.extensions, "sni_hostname": url.host}
-        for address in found[:-1]:
-            request.url = url.copy_with(host=str(address))
-            try:
-                return await super().handle_async_request(request)
-            except (httpx2.ConnectError, httpx2.ConnectTimeout):
-                continue
-        request.url = url.copy_with(host=str(found[-1]))
-        return await super().handle_async_request(request)
+        try:
+            for address in found[:-1]:
+                request.url = url.copy_with(host=str(address))
+                try:
+                    return await super().handle_async_request(request)
+                except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                    continue
+            request.url = url.copy_with(host=str(found[-1]))
+            return await super().handle_async_request(request)
+        finally:
+            request.url = url  # what the reply refers to goes by the name
 
 
 class _Limited(httpx2.AsyncByteStream):
@@ -132,7 +135,7 @@ async def allowed_addresses(
                 f"Outbound calls are switched off (MAQUETTE_NET__PAID_CALLS), so {host!r} was "
                 "not called; nothing was sent."
             )
-        if not address.is_global:
+        if not _reachable_by_all(address):
             raise ConnectionRefused(
                 f"{host!r} is the private address {address}, so it was not called. An "
                 f"administrator can allow it: MAQUETTE_NET__PRIVATE_HOSTS='[\"{host}\"]'."
@@ -140,8 +143,25 @@ async def allowed_addresses(
     return found
 
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_SITE_LOCAL = ipaddress.ip_network("fec0::/10")
+
+
+def _reachable_by_all(address: Address) -> bool:
+    """Tell whether an address is public, and so is the one that may be wrapped in it."""
+    inner: ipaddress.IPv4Address | None = None
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if address in _SITE_LOCAL:
+            return False
+    return address.is_global and (inner is None or inner.is_global)
+
+
 def _allowed(rules: WireRules, host: str, address: Address) -> bool:
-    return host in rules.private_hosts or str(address) in rules.private_hosts
+    names = {name.casefold() for name in rules.private_hosts}
+    return host.casefold() in names or str(address) in names
 
 
 async def addresses(host: str, port: int | None) -> list[Address]:
@@ -153,7 +173,12 @@ async def addresses(host: str, port: int | None) -> list[Address]:
     look_up = partial(socket.getaddrinfo, host, port or 443, type=socket.SOCK_STREAM)
     try:
         found: list[Any] = await anyio.to_thread.run_sync(look_up)
-    except socket.gaierror:
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            raise ProviderUnavailable(
+                f"The address of {host!r} could not be looked up just now; nothing was sent. Check "
+                "the network."
+            ) from None
         raise ConnectionRefused(
             f"The host {host!r} cannot be found; nothing was sent. Check the address and the "
             "network."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maquette.core.errors import BadParameter, CapabilityMissing
@@ -50,12 +50,19 @@ def resolved(studio: Studio, post: PostChain, own: Own) -> Resolved:
     return Resolved(post.model_copy(update=changes), tuple(notes))
 
 
-def check(studio: Studio, post: PostChain) -> None:
-    """Raise what today's installation cannot do of a chain that was resolved before."""
-    for step in (post.background, post.upscale, post.colour):
-        if step is not None:
+def check(studio: Studio, post: PostChain, done: Collection[str] = ()) -> None:
+    """Raise what today's installation cannot do of a chain that was resolved before.
+
+    Of the backends that remove a background one has to be ready.
+    """
+    for name, step in (("upscale", post.upscale), ("colour", post.colour)):
+        if step is not None and f"post.{name}" not in done:
             _checked(studio, step)
-    if post.background is not None and post.background.refine.wanted:
+    if post.background is None:
+        return
+    if "post.background" not in done:
+        _background(studio, post.background, [])
+    if post.background.refine.wanted and "post.refine" not in done:
         backends.refiner(studio.shop, post.background.refine.model)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from maquette.core import money
+from maquette.core.errors import PriceUnknown
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
 from maquette.core.provider import priced
@@ -17,8 +18,9 @@ from maquette.services.studio import Studio
 
 
 def worst_case(studio: Studio, spec: JobSpec, answered: Collection[str] = ()) -> Usd:
-    """Price the calls of a job, without those that are `answered`, as its attempts name them.
+    """Price the calls of a job, without what is answered.
 
+    `answered` has calls as the job's attempts name them, and steps that are done.
     Of the backends that remove a background at most one is charged: the next is only tried where
     the one before was not.
     """
@@ -37,21 +39,39 @@ def _price(studio: Studio, request: ImageRequest) -> Usd:
 
 def _background(studio: Studio, spec: JobSpec, answered: Collection[str]) -> Usd:
     called = chain.paid_calls(studio, spec.post)
-    if any(call_name("background", one) in answered for one in called):
+    done = {"post.background", *(call_name("background", one) for one in called)}
+    if not called or done & set(answered):
         return money.FREE
     picture = _winner(spec)
-    prices = [_price(studio, backends.request_for(one, picture)) for one in called]
-    return max(prices, default=money.FREE)
+    requests = [backends.request_for(one, picture) for one in called]
+    alone = spec.post.background is not None and len(spec.post.background.backends) == 1
+    if alone and _size_is_known(spec):  # where there is another, it is tried when this one refuses
+        studio.shop.providers[requests[0].provider].check(requests[0])
+    return max(_price(studio, one) for one in requests)
 
 
 def _refine(studio: Studio, spec: JobSpec, answered: Collection[str]) -> Usd:
+    """Price the refine pass for the picture that was asked for, and for any that may come instead.
+
+    A generator may clamp the size to one of its own, so unless it is the very model that refines,
+    the dearest size counts too.
+    """
     step = spec.post.background.refine if spec.post.background is not None else None
     if step is None or not step.wanted or STEP in answered:
         return money.FREE
     request = backends.refine_request(studio.shop, step, _winner(spec))
+    any_size = request.model_copy(update={"size": "auto"})
     if not _size_is_known(spec):
-        request = request.model_copy(update={"size": "auto"})
-    return _price(studio, request)
+        return _price(studio, any_size)
+    studio.shop.providers[request.provider].check(request)
+    price = _price(studio, request)
+    own = spec.request is None or step.model == f"{spec.request.provider}:{spec.request.model}"
+    if own:
+        return price
+    try:
+        return max(price, _price(studio, any_size))
+    except PriceUnknown:  # a size nobody can price is refused when it comes
+        return price
 
 
 def _size_is_known(spec: JobSpec) -> bool:

