@@ -88,7 +88,7 @@ class Gate:
                 self._under_way += 1
                 self._begun.append(self.clock())
                 return trial
-            if self._resting and self._vain >= _VAIN:
+            if self._resting and self._vain >= _VAIN and not self._trying:
                 raise EndpointResting(
                     f"The endpoint failed {self._failures} times in a row and is left alone for "
                     f"{wait_s:.0f} s, so nothing was sent. See that it works, then `maquette "
