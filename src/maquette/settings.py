@@ -50,6 +50,35 @@ class NetSettings(BaseModel, frozen=True, extra="forbid"):
     most_mb: int = Field(default=256, ge=1)
 
 
+class ServerSettings(BaseModel, frozen=True, extra="forbid"):
+    """`maquette serve`."""
+
+    auth: Literal["single", "multi"] = "single"
+    """`single`: no login, on loopback only. `multi`: people sign in."""
+    hosts: frozenset[str] = frozenset()
+    """Host names besides the loopback's that requests may be addressed to."""
+    origins: frozenset[str] = frozenset()
+    """Origins of other sites whose pages may call the API, as `https://studio.example`."""
+    roots: frozenset[Path] = frozenset()
+    """In multi-user mode: folders below which an administrator may put a project's root."""
+    secure_cookies: bool | None = None
+    """Unset: wherever the request came over HTTPS."""
+    session_days: int = Field(default=30, ge=1, le=365)
+    token_minutes: int = Field(default=15, ge=1, le=24 * 60)
+    per_minute: int = Field(default=600, ge=1)
+    """Requests of one caller; `/health` and `/metrics` do not count."""
+    logins_per_minute: int = Field(default=10, ge=1)
+    """Tries to sign in, by address."""
+    body_kb: int = Field(default=1024, ge=16)
+    """The largest JSON body."""
+    upload_mb: int = Field(default=50, ge=1)
+    parallel_uploads: int = Field(default=8, ge=1)
+    request_timeout_s: float = Field(default=120, gt=0)
+    trash_days: int = Field(default=30, ge=1)
+    grace_s: float = Field(default=30, ge=0)
+    """How long a stopping server waits for answers on their way."""
+
+
 class Settings(BaseSettings):
     """What can be set for an installation."""
 
@@ -83,6 +112,13 @@ class Settings(BaseSettings):
     speech: dict[str, Any] = {}
     """Listening and speaking by a service; so does this."""
     retries: RetrySettings = RetrySettings()
+    server: ServerSettings = ServerSettings()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: for people where standard error is a terminal, else JSON lines."""
+    agent_url: str | None = None
+    """Where dispatched instructions are sent; `MAQUETTE_AGENT_URL`, or the seed's names."""
+    agent_token: SecretStr | None = None
 
     @field_validator("timezone")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from sqlalchemy import Index, UniqueConstraint
@@ -10,14 +11,45 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CheckConstraint
 
 from maquette.db.engine import Database
-from maquette.db.tables import Base, Budget, Cap, Installation
-from tests.db.rows import add_one_of_each, attempt, candidate, hold, job, project, run, step
+from maquette.db.tables import (
+    ApiKey,
+    Base,
+    Budget,
+    Cap,
+    ChatMessage,
+    ChatSession,
+    Export,
+    IdempotencyKey,
+    Installation,
+    Instruction,
+    Membership,
+    Upload,
+    User,
+    VoiceRequest,
+    Worker,
+)
+from tests.db.rows import NOW, add_one_of_each, attempt, candidate, hold, job, project, run, step
 
 Rows = Callable[[], Sequence[Base]]
 
 
 def budget(held: int = 0, settled: int = 0) -> Budget:
     return Budget(cap_key="day", period="2026-03-01", held_nano=held, settled_nano=settled)
+
+
+def user(name: str = "ann", **values: Any) -> User:
+    return User(**{"id": name, "name": name, "role": "creator", "created_at": NOW, **values})
+
+
+def key(name: str) -> ApiKey:
+    return ApiKey(
+        id=name, user_id="ann", name=name, prefix="mq_", hash="h", scopes=[], created_at=NOW
+    )
+
+
+def voice(**values: Any) -> VoiceRequest:
+    right = {"id": "v", "project_id": "p", "kind": "stt", "state": "running", "data": {}}
+    return VoiceRequest(**{**right, "created_at": NOW, **values})
 
 
 CHECKS: dict[str, list[Rows]] = {
@@ -43,6 +75,66 @@ CHECKS: dict[str, list[Rows]] = {
     ],
     "ck_caps_limit_positive": [lambda: [Cap(key="day", limit_nano=-1)]],
     "ck_budgets_counts_positive": [lambda: [budget(held=-1)], lambda: [budget(settled=-1)]],
+    "ck_run_jobs_priority_known": [lambda: [job("j2", position=1, priority=101)]],
+    "ck_users_role_known": [lambda: [user(role="king")]],
+    "ck_memberships_role_known": [
+        lambda: [user(), Membership(project_id="p", user_id="ann", role="king", created_at=NOW)]
+    ],
+    "ck_uploads_offset_within": [
+        lambda: [
+            user(),
+            Upload(
+                id="u",
+                user_id="ann",
+                project_id="p",
+                size_bytes=1,
+                offset_bytes=2,
+                told={},
+                created_at=NOW,
+                expires_at=NOW,
+            ),
+        ]
+    ],
+    "ck_agent_instructions_state_known": [
+        lambda: [
+            Instruction(
+                id="i",
+                project_id="p",
+                kind="qa",
+                state="flying",
+                payload={},
+                dispatch=False,
+                created_at=NOW,
+            )
+        ]
+    ],
+    "ck_chat_messages_role_known": [
+        lambda: [
+            ChatSession(id="s", project_id="p", title="", created_at=NOW),
+            ChatMessage(session_id="s", role="king", content="", data={}, created_at=NOW),
+        ]
+    ],
+    "ck_voice_requests_kind_known": [lambda: [voice(kind="xyz")]],
+    "ck_voice_requests_state_known": [lambda: [voice(state="flying")]],
+    "ck_project_exports_state_known": [
+        lambda: [Export(id="e", project_id="p", state="flying", path="x", created_at=NOW)]
+    ],
+    "ck_idempotency_keys_state_known": [
+        lambda: [
+            IdempotencyKey(
+                caller="c",
+                key="k",
+                route="r",
+                body_hash="b",
+                state="flying",
+                created_at=NOW,
+                expires_at=NOW,
+            )
+        ]
+    ],
+    "ck_workers_state_known": [
+        lambda: [Worker(id="w", name="w", state="flying", started_at=NOW, beat_at=NOW)]
+    ],
     "ck_holds_remaining_positive": [lambda: [hold(remaining_nano=-1)]],
     "ck_holds_closed_is_empty": [lambda: [hold(is_open=False, remaining_nano=1)]],
 }
@@ -63,6 +155,8 @@ UNIQUE: dict[str, Rows] = {
     ],
     "uq_attempts_standing": lambda: [attempt(number=1, state="sent"), attempt(number=2)],
     "uq_budgets_cap_key_period": lambda: [budget(), budget()],
+    "uq_users_name": lambda: [user(), User(id="bob", name="ann", role="viewer", created_at=NOW)],
+    "uq_api_keys_hash": lambda: [user(), key("one"), key("two")],
 }
 
 ALLOWED: dict[str, Rows] = {

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from maquette import __version__
-from maquette.cli import database, keep, look, models, picture, project, run, setup, spend, words
+from maquette.cli import (
+    database,
+    keep,
+    look,
+    models,
+    picture,
+    project,
+    run,
+    serve,
+    setup,
+    spend,
+    words,
+)
 
 app = typer.Typer(
     name="maquette",
@@ -43,6 +55,7 @@ picture.register(app)
 keep.register(app)
 setup.register(app)
 words.register(app)
+serve.register(app)
 app.add_typer(models.models, name="models")
 app.add_typer(project.app, name="project")
 app.add_typer(spend.app, name="spend")

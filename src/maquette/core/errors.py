@@ -3,12 +3,19 @@
 MaquetteError
 ├── InvalidInput          the caller can fix it
 │   └── BadParameter · UnsupportedImage · ImageTooLarge · CapabilityMissing · UnsafePath ·
-│       NothingToDo
+│       NothingToDo · RequestTooLarge · UnsupportedMedia · RangeOutside · ArchiveDamaged
+├── Denied                who asks may not have it
+│   └── Unauthenticated · Forbidden · CrossSite · QuotaExceeded
 ├── NotFound              nothing has that id here
 │   └── UnknownPlugin · ProjectNotFound · AssetNotFound · RunNotFound · ObjectNotFound ·
-│       FileMissing
+│       FileMissing · JobNotFound · UserNotFound · InstructionNotFound · ChatNotFound ·
+│       VoiceRequestNotFound · SecretNotFound · UploadNotFound · SnapshotNotFound ·
+│       ExportNotFound · NoSuchRoute
 ├── Conflict              the present state forbids it
-│   └── AlreadyExists · ProjectBusy · NotResumable · DatabaseTooNew
+│   └── AlreadyExists · ProjectBusy · NotResumable · DatabaseTooNew · WrongState ·
+│       IdempotencyMismatch · StillWorking · MethodNotAllowed
+├── Hurried               the server protects itself; asking again later helps
+│   └── TooManyRequests · RequestTimedOut · ShuttingDown
 ├── SpendRefused          money says no; nothing was sent
 │   └── NotConfirmed · BudgetExceeded · SpendStopped · PriceUnknown
 ├── ProviderError         the other side failed
@@ -99,6 +106,60 @@ class NothingToDo(InvalidInput):
     code = "nothing-to-do"
 
 
+class RequestTooLarge(InvalidInput):
+    """The request's body is over the limit; it was not read to its end."""
+
+    code = "request-too-large"
+
+
+class UnsupportedMedia(InvalidInput):
+    """The request's body is of a kind that this route does not read."""
+
+    code = "unsupported-media"
+
+
+class RangeOutside(InvalidInput):
+    """The range of bytes that was asked for lies outside of the file."""
+
+    code = "range-outside"
+
+
+class ArchiveDamaged(InvalidInput):
+    """The archive is not whole, or not one of ours; nothing of it was taken in."""
+
+    code = "archive-damaged"
+
+
+class Denied(MaquetteError):
+    """Who asks may not have it."""
+
+    code = "denied"
+
+
+class Unauthenticated(Denied):
+    """Nobody is signed in, or what was shown is not valid any more."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(Denied):
+    """The person, or the key, may not do this."""
+
+    code = "forbidden"
+
+
+class CrossSite(Denied):
+    """A page of another site, or an unknown host name, made the request."""
+
+    code = "cross-site"
+
+
+class QuotaExceeded(Denied):
+    """It does not fit under a quota of the person or the project."""
+
+    code = "quota-exceeded"
+
+
 class NotFound(MaquetteError):
     """Nothing has that id here."""
 
@@ -141,6 +202,66 @@ class FileMissing(NotFound):
     code = "file-missing"
 
 
+class JobNotFound(NotFound):
+    """No job has that id."""
+
+    code = "job-not-found"
+
+
+class UserNotFound(NotFound):
+    """No person has that name or id."""
+
+    code = "user-not-found"
+
+
+class InstructionNotFound(NotFound):
+    """No instruction has that id."""
+
+    code = "instruction-not-found"
+
+
+class ChatNotFound(NotFound):
+    """No chat session has that id."""
+
+    code = "chat-not-found"
+
+
+class VoiceRequestNotFound(NotFound):
+    """No voice request has that id."""
+
+    code = "voice-request-not-found"
+
+
+class SecretNotFound(NotFound):
+    """No secret has that name."""
+
+    code = "secret-not-found"
+
+
+class UploadNotFound(NotFound):
+    """No upload has that id; it may have expired."""
+
+    code = "upload-not-found"
+
+
+class SnapshotNotFound(NotFound):
+    """No snapshot has that id or name."""
+
+    code = "snapshot-not-found"
+
+
+class ExportNotFound(NotFound):
+    """No export has that id."""
+
+    code = "export-not-found"
+
+
+class NoSuchRoute(NotFound):
+    """Nothing answers at that address."""
+
+    code = "no-such-route"
+
+
 class Conflict(MaquetteError):
     """The present state forbids it."""
 
@@ -169,6 +290,60 @@ class DatabaseTooNew(Conflict):
     """The database was written by a newer version."""
 
     code = "database-too-new"
+
+
+class WrongState(Conflict):
+    """It is in a state that does not allow this."""
+
+    code = "wrong-state"
+
+
+class IdempotencyMismatch(Conflict):
+    """The same idempotency key came with another request."""
+
+    code = "idempotency-mismatch"
+
+
+class StillWorking(Conflict):
+    """The first request with this idempotency key is not answered yet."""
+
+    code = "still-working"
+
+
+class MethodNotAllowed(Conflict):
+    """The address does not answer to this method."""
+
+    code = "method-not-allowed"
+
+
+class Hurried(MaquetteError):
+    """The server protects itself; asking again later helps."""
+
+    code = "hurried"
+
+    def __init__(
+        self, message: str, /, *, retry_after: float | None = None, **facts: str | float | None
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, **facts)
+        self.retry_after = retry_after
+
+
+class TooManyRequests(Hurried):
+    """More requests than the limit allows."""
+
+    code = "too-many-requests"
+
+
+class RequestTimedOut(Hurried):
+    """The answer took longer than a request may."""
+
+    code = "request-timed-out"
+
+
+class ShuttingDown(Hurried):
+    """The server is stopping and takes nothing new."""
+
+    code = "shutting-down"
 
 
 class SpendRefused(MaquetteError):

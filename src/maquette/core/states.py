@@ -57,3 +57,22 @@ class AttemptState(StrEnum):
     """A paid call whose answer never came; its money stays counted until a person decides."""
     WRITTEN_OFF = "written_off"
     """A person decided that an unknown call was charged; no picture came of it."""
+
+
+class InstructionState(StrEnum):
+    """Where an instruction stands; what may cost money waits for a person's word."""
+
+    DRAFT = "draft"
+    AWAITING_CONFIRMATION = "awaiting_confirmation"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in _OVER
+
+
+_OVER = frozenset({InstructionState.SUCCEEDED, InstructionState.FAILED, InstructionState.CANCELLED})

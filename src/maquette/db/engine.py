@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from maquette.core.errors import StorageFull, StorageReadOnly, StorageUnavailable
+from maquette.db import events
 
 _WRITES = "maquette_writes"
 _DESK = 0x6D61_7175_6574_7465
@@ -50,6 +51,8 @@ class Database:
         self.url = url
         parsed = make_url(url)
         self.is_sqlite = is_sqlite(url)
+        self.news: list[Callable[[], None]] = []
+        """Called after each commit of this process that recorded events."""
         if self.is_sqlite:
             self._engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"))
             event.listen(self._engine.sync_engine, "connect", prepare_sqlite)
@@ -90,14 +93,20 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:
+        news = False
         try:
             async with (
                 AsyncSession(self._writer, expire_on_commit=False) as session,
                 session.begin(),
             ):
                 yield session
+                news = await events.write(session)
         except OperationalError as error:
             raise _explain(error) from error
+
+        if news:
+            for tell in tuple(self.news):
+                tell()
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -1,4 +1,9 @@
-"""The append-only record of what happened; an event commits with what it tells of."""
+"""The append-only record of what happened; an event commits with what it tells of.
+
+Ids grow in the order of the commits, so that whoever reads on from an id misses nothing: events
+are written at the very end of their transaction, on Postgres under one lock that is held until
+the commit. Nothing is locked after it, so it cannot be part of a deadlock.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.db.tables import Event
+
+_NEWS = "maquette_events"
+_ORDER = 0x6D61_7175_6576_6E74
+"""The advisory lock's number: "maquevnt" in ASCII."""
 
 
 def record(
@@ -22,9 +31,23 @@ def record(
     job_id: str | None = None,
     **data: Any,
 ) -> None:
-    session.add(
-        Event(project_id=project_id, run_id=run_id, job_id=job_id, kind=kind, data=data, at=at)
-    )
+    """Note what happened; `write` writes it when the transaction ends."""
+    event = Event(project_id=project_id, run_id=run_id, job_id=job_id, kind=kind, data=data, at=at)
+    session.info.setdefault(_NEWS, []).append(event)
+
+
+async def write(session: AsyncSession) -> bool:
+    """Write what was recorded, last of all; tell whether there was anything."""
+    news: list[Event] = session.info.pop(_NEWS, [])
+    if not news:
+        return False
+    await session.flush()
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ORDER})
+    for event in news:  # one by one: rows that are inserted together may be numbered in any order
+        session.add(event)
+        await session.flush()
+    return True
 
 
 async def after(
@@ -44,3 +67,13 @@ async def last_of_kinds(session: AsyncSession, run_id: str, kinds: Sequence[str]
     """Return the id of a run's latest event of those kinds, 0 where there is none."""
     query = select(func.max(Event.id)).where(Event.run_id == run_id, Event.kind.in_(kinds))
     return (await session.execute(query)).scalar_one() or 0
+
+
+async def last_id(session: AsyncSession) -> int:
+    return (await session.execute(select(func.max(Event.id)))).scalar_one() or 0
+
+
+async def after_id(session: AsyncSession, last_id: int, limit: int) -> Sequence[Event]:
+    """Return a page of all events that came after `last_id`, oldest first."""
+    query = select(Event).where(Event.id > last_id).order_by(Event.id).limit(limit)
+    return (await session.execute(query)).scalars().all()

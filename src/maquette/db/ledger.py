@@ -32,13 +32,17 @@ class Scope:
     project_id: str
     run_id: str
     day: str
+    user_id: str | None = None
+    """Who began the run; None: from the command line, or before there were people."""
 
     def counters(self) -> tuple[tuple[str, str], ...]:
+        own = () if self.user_id is None else ((f"user:{self.user_id}", ""),)
         return (
             ("installation", ""),
             ("day", self.day),
             (f"project:{self.project_id}", ""),
             (f"run:{self.run_id}", ""),
+            *own,
         )
 
 

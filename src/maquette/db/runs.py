@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core.errors import RunNotFound
@@ -147,3 +147,10 @@ async def forget(session: AsyncSession, run_id: str) -> None:
     await session.execute(delete(Job).where(Job.run_id == run_id))
     await session.execute(delete(Run).where(Run.id == run_id))
     session.expunge_all()
+
+
+async def count_open(session: AsyncSession) -> tuple[int, int]:
+    """Return how many jobs wait and how many are being worked."""
+    query = select(Job.state, func.count()).where(Job.state.in_(OPEN)).group_by(Job.state)
+    found: dict[str, int] = dict((await session.execute(query)).all())
+    return found.get(JobState.QUEUED.value, 0), found.get(JobState.RUNNING.value, 0)

@@ -17,6 +17,7 @@ from urllib.request import getproxies
 import anyio.to_thread
 import httpx2
 
+from maquette.core import correlation
 from maquette.core.errors import BadProviderReply, ConnectionRefused, ProviderUnavailable
 from maquette.core.wire import WireRules
 
@@ -38,6 +39,9 @@ def client(
     wait_s = min(wait_s, rules.longest_wait_s)
 
     async def may_go(request: httpx2.Request) -> None:
+        following = correlation.current.get()
+        if following is not None:
+            request.headers.setdefault(correlation.HEADER, following)
         await allowed_addresses(rules, request.url.host, request.url.port)
 
     async def may_come(response: httpx2.Response) -> None:

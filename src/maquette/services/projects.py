@@ -7,12 +7,14 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import func, select
 
 from maquette.core.errors import AlreadyExists, BadParameter, ProjectNotFound
-from maquette.db import projects
+from maquette.core.people import Caller, ProjectRole
+from maquette.db import people, projects
 from maquette.db.tables import Asset, Project, Run
 from maquette.jobs.workshop import Place
 from maquette.services.studio import Studio
@@ -29,10 +31,17 @@ class ProjectFacts:
     root: str | None
     runs: int
     assets: int
+    created_at: datetime
 
 
 async def create(
-    studio: Studio, slug: str, *, name: str | None, root: Path | None, default_root: bool
+    studio: Studio,
+    slug: str,
+    *,
+    name: str | None,
+    root: Path | None,
+    default_root: bool,
+    owner: Caller | None = None,
 ) -> ProjectFacts:
     """Make a project; its root is a setting written here or given to every command."""
     check_slug(slug)
@@ -51,6 +60,9 @@ async def create(
             root=None if folders is None else str(folders.root),
             at=studio.shop.clock.now(),
         )
+        if owner is not None:
+            made.owner_id = owner.user_id
+            await people.join(session, made.id, owner.user_id, ProjectRole.OWNER, made.created_at)
         if folders is not None:
             await asyncio.to_thread(folders.check_owner, made.id, slug)
     if folders is not None:
@@ -85,12 +97,18 @@ async def show(studio: Studio, slug: str) -> ProjectFacts:
             (await session.execute(select(func.count()).where(column == project.id))).scalar_one()
             for column in (Run.project_id, Asset.project_id)
         ]
-    return ProjectFacts(project.slug, project.name, project.root, counts[0], counts[1])
+    return ProjectFacts(
+        project.slug, project.name, project.root, counts[0], counts[1], project.created_at
+    )
 
 
-async def listing(studio: Studio) -> Sequence[ProjectFacts]:
+async def listing(studio: Studio, caller: Caller | None = None) -> Sequence[ProjectFacts]:
+    """Return all projects, or those that a caller is a member of."""
     async with studio.shop.db.read() as session:
-        found = await projects.everyone(session)
+        found = list(await projects.everyone(session))
+        if caller is not None and not caller.is_admin:
+            own = await people.projects_of(session, caller.user_id)
+            found = [one for one in found if one.id in own]
     return [await show(studio, project.slug) for project in found]
 
 

@@ -142,7 +142,7 @@ async def resume(studio: Studio, run_id: str, spending: Spending) -> str:
         run.finished_at = None
         if reopened:
             run.state = JobState.QUEUED.value
-        scope = ledger.Scope(run.project_id, run.id, studio.shop.clock.today())
+        scope = ledger.Scope(run.project_id, run.id, studio.shop.clock.today(), run.creator_id)
         for job in reopened:
             await ledger.place_hold(session, job.id, money.to_nano(remaining[job.id]), scope)
             await runs.set_job(

@@ -12,14 +12,15 @@ from importlib.metadata import version
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette import __version__
-from maquette.core import money
+from maquette.core import correlation, money
 from maquette.core.errors import BudgetExceeded, CapabilityMissing, NotConfirmed
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
 from maquette.core.requests import Digest
 from maquette.core.states import JobState
 from maquette.core.storage import object_key
-from maquette.db import assets, events, ledger
+from maquette.db import assets, events, idempotency, ledger
+from maquette.db.idempotency import Claim
 from maquette.db.tables import Job, Project, Run
 from maquette.jobs.workshop import Place
 from maquette.services import projects
@@ -34,6 +35,10 @@ class Spending:
 
     confirmed: bool = False
     max_spend: Usd | None = None
+    by: str | None = None
+    """The id of the person who begins it."""
+    claim: Claim | None = None
+    """The idempotency key that the run is noted under, in the commit that makes it."""
 
 
 def check_spending(worst_case: Usd, spending: Spending) -> None:
@@ -118,13 +123,17 @@ async def write_run(
                 max_spend_nano=None if limit is None else money.to_nano(limit),
                 worst_case_nano=money.to_nano(Usd(total)),
                 confirmed=spending.confirmed,
+                creator_id=spending.by,
+                correlation_id=correlation.current.get(),
                 created_at=now,
             )
         )
+        if spending.claim is not None:
+            await idempotency.claim(session, spending.claim, f"run:{run_id}")
         await session.flush()
         if limit is not None:
             await ledger.set_cap(session, f"run:{run_id}", money.to_nano(limit))
-        scope = ledger.Scope(project.id, run_id, studio.shop.clock.today())
+        scope = ledger.Scope(project.id, run_id, studio.shop.clock.today(), spending.by)
         for position, (spec, worst) in enumerate(specs):
             job = _job_row(run_id, position, spec, worst)
             job.created_at = now

@@ -62,6 +62,12 @@ async def listing(
         ]
 
 
+async def run_in(studio: Studio, project_id: str, run_id: str) -> str:
+    """Return the whole id of a project's run."""
+    async with studio.shop.db.read() as session:
+        return (await runs.by_id(session, run_id, project_id)).id
+
+
 async def _spent(session: AsyncSession, run_id: str) -> Usd:
     query = (
         select(func.coalesce(func.sum(Attempt.settled_nano), 0))

@@ -1,11 +1,9 @@
-"""Every table; its CHECKs and partial unique indexes carry the invariants.
-
-Money is whole nano-dollars, times are aware UTC, JSON is what the core's models dump.
-"""
+"""Work, money and pictures; CHECKs and partial unique indexes carry the invariants."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -26,7 +24,8 @@ from maquette.core.states import AttemptState, JobState
 from maquette.db.base import Base, Serial
 
 
-def _one_of(column: str, words: type[JobState | AttemptState]) -> CheckConstraint:
+def one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
+    """Allow a column the words of an enum alone."""
     listed = ", ".join(f"'{word.value}'" for word in words)
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
 
@@ -51,6 +50,15 @@ class Project(Base):
     slug: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(Text)
     root: Mapped[str | None] = mapped_column(Text)
+    owner_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    """Who made it; None: from a time, or an archive, that knew no people."""
+    s3: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    )
+    """Where the root is mirrored: enabled, bucket, prefix, region, endpoint."""
+    quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    notify_url: Mapped[str | None] = mapped_column(Text)
+    """Told when a run ends."""
     created_at: Mapped[datetime]
 
 
@@ -59,12 +67,15 @@ class Run(Base):
 
     __tablename__ = "runs"
     __table_args__ = (
-        _one_of("state", JobState),
+        one_of("state", JobState),
         Index("ix_runs_project_id_id", "project_id", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    creator_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    correlation_id: Mapped[str | None] = mapped_column(String(128))
+    """Of the request that began it; upstream calls carry it on."""
     state: Mapped[str] = mapped_column(String(24))
     root: Mapped[str] = mapped_column(Text)
     settings: Mapped[dict[str, Any]]
@@ -88,10 +99,11 @@ class Job(Base):
 
     __tablename__ = "run_jobs"
     __table_args__ = (
-        _one_of("state", JobState),
+        one_of("state", JobState),
         UniqueConstraint("run_id", "scene"),
         UniqueConstraint("run_id", "position"),
-        Index("ix_run_jobs_open", "state", "created_at"),
+        CheckConstraint("priority BETWEEN -100 AND 100", name="priority_known"),
+        Index("ix_run_jobs_open", "state", "priority", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(String(48), primary_key=True)
@@ -102,6 +114,9 @@ class Job(Base):
     spec: Mapped[dict[str, Any]]
     round: Mapped[int] = mapped_column(default=0)
     """Raised when a person resumes the job: the engine's id for it is `job.round`."""
+    priority: Mapped[int] = mapped_column(default=0)
+    """Higher is begun earlier."""
+    cancel_requested_at: Mapped[datetime | None]
     worst_case_nano: Mapped[int] = mapped_column(BigInteger)
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None] = mapped_column(Text)
@@ -167,7 +182,7 @@ class Attempt(Base):
 
     __tablename__ = "attempts"
     __table_args__ = (
-        _one_of("state", AttemptState),
+        one_of("state", AttemptState),
         CheckConstraint("reserved_nano >= 0 AND settled_nano >= 0", name="money_positive"),
         CheckConstraint(
             "state IN ('settled', 'written_off') OR settled_nano = 0", name="only_settled_costs"
@@ -282,6 +297,30 @@ class Asset(Base):
     __tablename__ = "assets"
     __table_args__ = (
         Index("ix_assets_project_id_created_at_id", "project_id", "created_at", "id"),
+        Index(
+            "ix_assets_shown",
+            "project_id",
+            "created_at",
+            "id",
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_assets_kind",
+            "project_id",
+            "kind",
+            "created_at",
+            "id",
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_assets_deleted_at",
+            "deleted_at",
+            sqlite_where=text("deleted_at IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
+        Index("ix_assets_words_id", "words_id"),
         Index("ix_assets_cache_key", "project_id", "cache_key"),
         Index("ix_assets_job_id", "job_id"),
     )
@@ -292,6 +331,15 @@ class Asset(Base):
     kind: Mapped[str] = mapped_column(String(24))
     name: Mapped[str] = mapped_column(Text)
     job_id: Mapped[str | None] = mapped_column(ForeignKey("run_jobs.id"))
+    creator_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    prompt: Mapped[str] = mapped_column(Text, default="")
+    """For searching: what the request, or that of its job, said."""
+    provider: Mapped[str] = mapped_column(String(64), default="")
+    model: Mapped[str] = mapped_column(String(120), default="")
+    words_id: Mapped[int | None] = mapped_column(BigInteger)
+    """SQLite: its row of the search index, which a trigger writes."""
+    deleted_at: Mapped[datetime | None]
+    """Since when it lies in the trash."""
     made_by: Mapped[dict[str, Any]]
     """The effective request, or the operation with version, parameters and what it reports."""
     cache_key: Mapped[str | None] = mapped_column(String(64))

@@ -1,0 +1,1 @@
+"""The HTTP surface: thin routers over the services."""

@@ -1,0 +1,121 @@
+"""Who may come in: every route has one door, which states what it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Path
+from starlette.requests import HTTPConnection
+
+from maquette.api import credentials
+from maquette.api.house import House, TheHouse
+from maquette.core.errors import Forbidden, ProjectNotFound, Unauthenticated
+from maquette.core.people import Caller, Needs, Scope, may
+from maquette.db.tables import Project
+from maquette.services import members, projects
+
+Slug = Annotated[
+    str, Path(description="The project's slug.", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+]
+
+_SCOPE = {
+    Needs.NOTHING: Scope.READ,
+    Needs.SIGNED_IN: Scope.READ,
+    Needs.PROJECT_VIEWER: Scope.READ,
+    Needs.ADMIN: Scope.ADMIN,
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A caller who was let into a project."""
+
+    caller: Caller
+    project: Project
+
+    @property
+    def slug(self) -> str:
+        return self.project.slug
+
+
+class Door:
+    """Lets in who has the role and whose credential has the scope."""
+
+    def __init__(self, needs: Needs, scope: Scope | None = None, *, counts: bool = True) -> None:
+        self.needs = needs
+        self.counts = counts
+        """Whether requests count against the caller's limit."""
+        self.scope = scope or _SCOPE.get(needs, Scope.WRITE)
+
+    async def caller(self, connection: HTTPConnection, house: House) -> Caller:
+        """Return who asks, counted against their limit."""
+        found = await credentials.identify(connection, house)
+        address = connection.client.host if connection.client else "unknown"
+        who = address if found is None else found.key
+        connection.state.allowance = house.limits.count(who)
+        if found is None:
+            raise Unauthenticated("Sign in, or send an API key: `Authorization: Bearer …`.")
+        if self.scope not in found.scopes:
+            raise Forbidden(f"This key lacks the scope {self.scope.value!r}; make one that has it.")
+        return found
+
+
+class HouseDoor(Door):
+    """A door that is not in a project."""
+
+    async def __call__(self, connection: HTTPConnection, house: TheHouse) -> Caller:
+        found = await self.caller(connection, house)
+        if not may(found, self.needs):
+            raise Forbidden(f"Only a person with the role {self.needs.value!r} may do this.")
+        return found
+
+
+class ProjectDoor(Door):
+    """A door into one project: to strangers there is no such project."""
+
+    async def __call__(self, connection: HTTPConnection, house: TheHouse, slug: Slug) -> Entry:
+        found = await self.caller(connection, house)
+        project = await projects.find(house.studio, slug)
+        member = await members.role_in(house.studio, found, project.id)
+        if not may(found, Needs.PROJECT_VIEWER, member):
+            raise ProjectNotFound(f"There is no project {slug!r} that you are a member of.")
+        if not may(found, self.needs, member):
+            raise Forbidden(f"In the project {slug!r} you may look, but not change this.")
+        return Entry(found, project)
+
+
+class OpenDoor(Door):
+    """A door for everybody; it counts by address."""
+
+    async def __call__(self, connection: HTTPConnection, house: TheHouse) -> None:
+        if not self.counts:
+            return
+        address = connection.client.host if connection.client else "unknown"
+        connection.state.allowance = house.limits.count(address)
+
+
+SignedIn = Annotated[Caller, Depends(HouseDoor(Needs.SIGNED_IN))]
+Spender = Annotated[Caller, Depends(HouseDoor(Needs.SIGNED_IN, Scope.SPEND))]
+Changer = Annotated[Caller, Depends(HouseDoor(Needs.SIGNED_IN, Scope.WRITE))]
+Creator = Annotated[Caller, Depends(HouseDoor(Needs.CREATOR))]
+Admin = Annotated[Caller, Depends(HouseDoor(Needs.ADMIN))]
+Viewing = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_VIEWER))]
+Liking = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_VIEWER, Scope.WRITE))]
+Editing = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_EDITOR))]
+Spending = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_EDITOR, Scope.SPEND))]
+Owning = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_OWNER))]
+Anybody = Depends(OpenDoor(Needs.NOTHING))
+Probing = Depends(OpenDoor(Needs.NOTHING, counts=False))
+
+
+def door_of(dependant: object) -> Door | None:
+    """Return the door of a route, for the walk over all of them and for the contract."""
+    call = getattr(dependant, "call", None)
+    if isinstance(call, Door):
+        return call
+    for one in cast("list[object]", getattr(dependant, "dependencies", [])):
+        found = door_of(one)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,175 @@
+"""The only place where an error becomes an HTTP status: RFC 9457, and what every surface expects.
+
+One body serves all: `detail` for who reads problem documents, `success` and `correlation_id` for
+the orchestrator's clients, `error` with the members that OpenAI's clients read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from maquette.core import correlation
+from maquette.core import errors as e
+
+MEDIA_TYPE = "application/problem+json"
+log = logging.getLogger(__name__)
+
+STATUS: Mapping[type[e.MaquetteError], int] = {
+    e.MaquetteError: 500,
+    e.InvalidInput: 422,
+    e.ImageTooLarge: 413,
+    e.RequestTooLarge: 413,
+    e.UnsupportedMedia: 415,
+    e.RangeOutside: 416,
+    e.Denied: 403,
+    e.Unauthenticated: 401,
+    e.NotFound: 404,
+    e.Conflict: 409,
+    e.MethodNotAllowed: 405,
+    e.Hurried: 503,
+    e.TooManyRequests: 429,
+    e.RequestTimedOut: 504,
+    e.SpendRefused: 402,
+    e.ProviderError: 502,
+    e.ProviderRefused: 422,
+    e.RateLimited: 503,
+    e.ProviderUnavailable: 503,
+    e.EndpointResting: 503,
+    e.ConnectionRefused: 422,
+    e.OperationFailed: 500,
+    e.OperationTimedOut: 504,
+    e.Cancelled: 409,
+    e.StorageUnavailable: 503,
+    e.StorageFull: 507,
+}
+
+_OPENAI_TYPE: Mapping[int, str] = {
+    401: "authentication_error",
+    403: "permission_error",
+    402: "insufficient_quota",
+    429: "rate_limit_error",
+}
+
+
+class ProblemError(BaseModel):
+    """The same problem in the words of OpenAI's and the orchestrator's clients."""
+
+    code: str
+    message: str
+    type: str
+    param: str | None = None
+    details: dict[str, Any] = {}
+
+
+class Problem(BaseModel):
+    """What every error looks like."""
+
+    type: str = Field(description="A page that explains the code.")
+    title: str
+    status: int
+    detail: str
+    instance: str
+    success: bool = False
+    correlation_id: str
+    error: ProblemError
+
+
+def status_of(kind: type[e.MaquetteError]) -> int:
+    """Return the status of the nearest class in the table."""
+    return next(STATUS[base] for base in kind.__mro__ if base in STATUS)
+
+
+def title_of(kind: type[e.MaquetteError]) -> str:
+    return (kind.__doc__ or "").partition("\n")[0].rstrip(".")
+
+
+def document(error: e.MaquetteError, path: str, param: str | None = None) -> dict[str, Any]:
+    """Describe an error for a reply or a stream."""
+    status = status_of(type(error))
+    facts = {name: value for name, value in error.facts.items() if value is not None}
+    kind = _OPENAI_TYPE.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return Problem(
+        type=f"/problems/{error.code}",
+        title=title_of(type(error)),
+        status=status,
+        detail=str(error),
+        instance=path,
+        correlation_id=correlation.current.get() or "",
+        error=ProblemError(
+            code=error.code, message=str(error), type=kind, param=param, details=facts
+        ),
+    ).model_dump()
+
+
+def response(error: e.MaquetteError, path: str, param: str | None = None) -> JSONResponse:
+    """Render an error; what the client may do about it goes into the headers."""
+    status = status_of(type(error))
+    headers: dict[str, str] = {}
+    wait_s = getattr(error, "retry_after", None)
+    if wait_s is not None:
+        headers["Retry-After"] = str(max(1, round(wait_s)))
+    elif status == 503:
+        headers["Retry-After"] = "5"
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="maquette"'
+    return JSONResponse(document(error, path, param), status, headers, media_type=MEDIA_TYPE)
+
+
+async def _ours(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, e.MaquetteError)
+    if status_of(type(error)) >= 500:
+        log.warning("request failed: %s: %s", error.code, error)
+    return response(error, request.url.path)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where, *path = [str(part) for part in first["loc"]] or ["body"]
+    name = ".".join(path) or where
+    problem = e.BadParameter(f"{name} in the {where} cannot be used: {first['msg']}.")
+    return response(problem, request.url.path, name)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    """Give the framework's own refusals the same body."""
+    assert isinstance(error, HTTPException)
+    known: dict[int, e.MaquetteError] = {
+        404: e.NoSuchRoute(f"Nothing answers at {request.url.path!r}. /docs lists what does."),
+        405: e.MethodNotAllowed(
+            f"{request.url.path!r} does not answer to {request.method}. /docs lists the methods."
+        ),
+        400: e.BadParameter(f"The request cannot be read: {error.detail}."),
+        413: e.RequestTooLarge(str(error.detail)),
+    }
+    problem = known.get(error.status_code, e.MaquetteError(str(error.detail)))
+    answer = response(problem, request.url.path)
+    for name, value in (error.headers or {}).items():
+        answer.headers[name] = value
+    return answer
+
+
+async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    """Tell nothing of a bug but its correlation id; the log has the rest."""
+    log.error("a request failed in an unforeseen way", exc_info=error)
+    problem = e.MaquetteError(
+        "Something went wrong that nobody foresaw; nothing more was done. The server's log has "
+        "the reason under this correlation id."
+    )
+    return response(problem, request.url.path)
+
+
+def install(app: FastAPI) -> None:
+    """Teach the app to render every error."""
+    app.add_exception_handler(e.MaquetteError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)

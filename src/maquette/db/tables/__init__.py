@@ -1,0 +1,69 @@
+"""Every table. Money is whole nano-dollars, times are aware UTC, JSON is what the models dump."""
+
+from maquette.db.base import Base
+from maquette.db.tables.library import AssetTag, Consent, Favourite, Upload
+from maquette.db.tables.people import ApiKey, LoginSession, Membership, User
+from maquette.db.tables.safe import Export, IdempotencyKey, Secret, Snapshot, Worker
+from maquette.db.tables.talk import (
+    ChatMessage,
+    ChatSession,
+    Instruction,
+    InstructionEvent,
+    VoiceRequest,
+)
+from maquette.db.tables.work import (
+    Asset,
+    AssetParent,
+    Attempt,
+    Blob,
+    Budget,
+    Candidate,
+    Cap,
+    Event,
+    File,
+    Hold,
+    HoldBudget,
+    Installation,
+    Job,
+    Project,
+    Run,
+    Step,
+)
+
+__all__ = [
+    "ApiKey",
+    "Asset",
+    "AssetParent",
+    "AssetTag",
+    "Attempt",
+    "Base",
+    "Blob",
+    "Budget",
+    "Candidate",
+    "Cap",
+    "ChatMessage",
+    "ChatSession",
+    "Consent",
+    "Event",
+    "Export",
+    "Favourite",
+    "File",
+    "Hold",
+    "HoldBudget",
+    "IdempotencyKey",
+    "Installation",
+    "Instruction",
+    "InstructionEvent",
+    "Job",
+    "LoginSession",
+    "Membership",
+    "Project",
+    "Run",
+    "Secret",
+    "Snapshot",
+    "Step",
+    "Upload",
+    "User",
+    "VoiceRequest",
+    "Worker",
+]

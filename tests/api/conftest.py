@@ -1,0 +1,43 @@
+"""A running server for each test that asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maquette.settings import RetrySettings, ServerSettings, load
+from maquette.testing.scripted import Act, Books, ScriptedProvider
+from maquette.testing.serving import Served, serving
+
+Serve = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+@pytest.fixture
+def serve(tmp_path: Path, books: Books) -> Serve:
+    """Serve the test's home, with the scripted provider beside the built-in ones."""
+
+    @asynccontextmanager
+    async def opened(
+        *script: Act, price: str = "0.04", url: str | None = None, work: bool = True, **server: Any
+    ) -> AsyncGenerator[Served]:
+        settings = load(
+            home=tmp_path / "home",
+            database_url=url,
+            server=ServerSettings(**server),
+            retries=RetrySettings(first_wait_s=0.01, longest_wait_s=0.05),
+        )
+        provider = ScriptedProvider(books, script, price=price)
+        async with serving(settings, work=work, providers={provider.id: provider}) as served:
+            yield served
+
+    return opened
+
+
+@pytest.fixture
+async def served(serve: Serve) -> AsyncGenerator[Served]:
+    async with serve() as running:
+        yield running
