@@ -1035,6 +1035,17 @@ SHELL = ("--install-completion", "--show-completion")
 """Typer's own two, which look at the shell that runs them: proven by tests of their own."""
 
 
+LASTING = (
+    ("serve", "--host"),
+    ("serve", "--port"),
+    ("serve", "--worker"),
+    ("serve", "--no-worker"),
+    ("serve", "--legacy-ports"),
+    ("worker", "--once"),
+)
+"""Of commands that go on until they are stopped: `tests/cli/test_serve.py` proves them."""
+
+
 def _walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, bool]]:
     for parameter in command.params:
         if parameter.param_type_name == "option":
@@ -1050,6 +1061,7 @@ ALL_FLAGS = tuple(_walk(get_command(app)))
 def test_the_table_equals_a_walk_of_the_help() -> None:
     shown = {(command, flag) for command, flag, hidden in ALL_FLAGS if not hidden}
     rows = {(row.command, row.flag) for row in TABLE} | {("", flag) for flag in SHELL}
+    rows |= set(LASTING)
     assert rows == shown
 
 

@@ -2,7 +2,9 @@
 
 from maquette.db.base import Base
 from maquette.db.tables.library import AssetTag, Consent, Favourite, Upload
+from maquette.db.tables.money import Attempt, Budget, Cap, Hold, HoldBudget
 from maquette.db.tables.people import ApiKey, LoginSession, Membership, User
+from maquette.db.tables.pictures import Asset, AssetParent, Blob, File
 from maquette.db.tables.safe import Export, IdempotencyKey, Secret, Snapshot, Worker
 from maquette.db.tables.talk import (
     ChatMessage,
@@ -11,24 +13,7 @@ from maquette.db.tables.talk import (
     InstructionEvent,
     VoiceRequest,
 )
-from maquette.db.tables.work import (
-    Asset,
-    AssetParent,
-    Attempt,
-    Blob,
-    Budget,
-    Candidate,
-    Cap,
-    Event,
-    File,
-    Hold,
-    HoldBudget,
-    Installation,
-    Job,
-    Project,
-    Run,
-    Step,
-)
+from maquette.db.tables.work import Candidate, Event, Installation, Job, Project, Run, Step
 
 __all__ = [
     "ApiKey",

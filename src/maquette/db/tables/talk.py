@@ -9,8 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, T
 from sqlalchemy.orm import Mapped, mapped_column
 
 from maquette.core.states import InstructionState
-from maquette.db.base import Base, Serial
-from maquette.db.tables.work import one_of
+from maquette.db.base import Base, Serial, one_of
 
 
 class Instruction(Base):

@@ -1,9 +1,8 @@
-"""Work, money and pictures; CHECKs and partial unique indexes carry the invariants."""
+"""Work: projects, runs, jobs and their steps; CHECKs and unique indexes carry the invariants."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -20,14 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from maquette.core.states import AttemptState, JobState
-from maquette.db.base import Base, Serial
-
-
-def one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
-    """Allow a column the words of an enum alone."""
-    listed = ", ".join(f"'{word.value}'" for word in words)
-    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+from maquette.core.states import JobState
+from maquette.db.base import Base, Serial, one_of
 
 
 class Installation(Base):
@@ -175,199 +168,6 @@ class Candidate(Base):
     state: Mapped[str] = mapped_column(String(24))
     verdict: Mapped[dict[str, Any] | None]
     selected: Mapped[bool] = mapped_column(default=False)
-
-
-class Attempt(Base):
-    """One provider call and its money."""
-
-    __tablename__ = "attempts"
-    __table_args__ = (
-        one_of("state", AttemptState),
-        CheckConstraint("reserved_nano >= 0 AND settled_nano >= 0", name="money_positive"),
-        CheckConstraint(
-            "state IN ('settled', 'written_off') OR settled_nano = 0", name="only_settled_costs"
-        ),
-        UniqueConstraint("job_id", "call", "number"),
-        Index(
-            "uq_attempts_standing",
-            "job_id",
-            "call",
-            unique=True,
-            sqlite_where=text("state IN ('reserved', 'sent', 'settled', 'unknown')"),
-            postgresql_where=text("state IN ('reserved', 'sent', 'settled', 'unknown')"),
-        ),
-        Index("ix_attempts_state", "state"),
-    )
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("run_jobs.id"))
-    call: Mapped[str] = mapped_column(String(64))
-    """The step that makes the call: at most one standing attempt each."""
-    number: Mapped[int]
-    state: Mapped[str] = mapped_column(String(16))
-    provider: Mapped[str] = mapped_column(String(64))
-    endpoint: Mapped[str] = mapped_column(String(64))
-    model: Mapped[str] = mapped_column(String(120))
-    paid: Mapped[bool]
-    day: Mapped[str] = mapped_column(String(10), default="")
-    """The day of the hold it was reserved from; its money counts there to the end."""
-    request: Mapped[dict[str, Any]]
-    effective: Mapped[dict[str, Any] | None]
-    ticket: Mapped[str | None] = mapped_column(Text)
-    reserved_nano: Mapped[int] = mapped_column(BigInteger)
-    settled_nano: Mapped[int] = mapped_column(BigInteger, default=0)
-    error_code: Mapped[str | None] = mapped_column(String(64))
-    error_message: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime]
-    sent_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
-
-
-class Cap(Base):
-    """A ceiling that a person set; no row, no ceiling."""
-
-    __tablename__ = "caps"
-    __table_args__ = (CheckConstraint("limit_nano >= 0", name="limit_positive"),)
-
-    key: Mapped[str] = mapped_column(String(120), primary_key=True)
-    """`installation`, `day`, `project:<id>` or `run:<id>`."""
-    limit_nano: Mapped[int] = mapped_column(BigInteger)
-
-
-class Budget(Base):
-    """A counter under a cap: what is held and what is spent."""
-
-    __tablename__ = "budgets"
-    __table_args__ = (
-        CheckConstraint("held_nano >= 0 AND settled_nano >= 0", name="counts_positive"),
-        UniqueConstraint("cap_key", "period"),
-    )
-
-    id: Mapped[int] = mapped_column(Serial, primary_key=True)
-    cap_key: Mapped[str] = mapped_column(String(120))
-    period: Mapped[str] = mapped_column(String(10))
-    """The date in the installation's timezone for `day`, else empty."""
-    held_nano: Mapped[int] = mapped_column(BigInteger)
-    settled_nano: Mapped[int] = mapped_column(BigInteger)
-
-
-class Hold(Base):
-    """The part of a job's worst case that no attempt has taken yet."""
-
-    __tablename__ = "holds"
-    __table_args__ = (
-        CheckConstraint("remaining_nano >= 0", name="remaining_positive"),
-        CheckConstraint("is_open OR remaining_nano = 0", name="closed_is_empty"),
-    )
-
-    job_id: Mapped[str] = mapped_column(ForeignKey("run_jobs.id"), primary_key=True)
-    remaining_nano: Mapped[int] = mapped_column(BigInteger)
-    is_open: Mapped[bool]
-    day: Mapped[str] = mapped_column(String(10))
-
-
-class HoldBudget(Base):
-    """Which counters a job's hold of one day, and the attempts made from it, count in."""
-
-    __tablename__ = "hold_budgets"
-
-    job_id: Mapped[str] = mapped_column(ForeignKey("holds.job_id"), primary_key=True)
-    day: Mapped[str] = mapped_column(String(10), primary_key=True)
-    budget_id: Mapped[int] = mapped_column(ForeignKey("budgets.id"), primary_key=True)
-
-
-class Blob(Base):
-    """Bytes that a project's store holds, once."""
-
-    __tablename__ = "blobs"
-
-    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
-    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    media_type: Mapped[str] = mapped_column(String(64))
-    size_bytes: Mapped[int] = mapped_column(BigInteger)
-    width_px: Mapped[int]
-    height_px: Mapped[int]
-    has_alpha: Mapped[bool]
-    created_at: Mapped[datetime]
-
-
-class Asset(Base):
-    """A picture with a history; the same bytes made twice are two assets and one blob."""
-
-    __tablename__ = "assets"
-    __table_args__ = (
-        Index("ix_assets_project_id_created_at_id", "project_id", "created_at", "id"),
-        Index(
-            "ix_assets_shown",
-            "project_id",
-            "created_at",
-            "id",
-            sqlite_where=text("deleted_at IS NULL"),
-            postgresql_where=text("deleted_at IS NULL"),
-        ),
-        Index(
-            "ix_assets_kind",
-            "project_id",
-            "kind",
-            "created_at",
-            "id",
-            sqlite_where=text("deleted_at IS NULL"),
-            postgresql_where=text("deleted_at IS NULL"),
-        ),
-        Index(
-            "ix_assets_deleted_at",
-            "deleted_at",
-            sqlite_where=text("deleted_at IS NOT NULL"),
-            postgresql_where=text("deleted_at IS NOT NULL"),
-        ),
-        Index("ix_assets_words_id", "words_id"),
-        Index("ix_assets_cache_key", "project_id", "cache_key"),
-        Index("ix_assets_job_id", "job_id"),
-    )
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
-    digest: Mapped[str] = mapped_column(String(64))
-    kind: Mapped[str] = mapped_column(String(24))
-    name: Mapped[str] = mapped_column(Text)
-    job_id: Mapped[str | None] = mapped_column(ForeignKey("run_jobs.id"))
-    creator_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
-    prompt: Mapped[str] = mapped_column(Text, default="")
-    """For searching: what the request, or that of its job, said."""
-    provider: Mapped[str] = mapped_column(String(64), default="")
-    model: Mapped[str] = mapped_column(String(120), default="")
-    words_id: Mapped[int | None] = mapped_column(BigInteger)
-    """SQLite: its row of the search index, which a trigger writes."""
-    deleted_at: Mapped[datetime | None]
-    """Since when it lies in the trash."""
-    made_by: Mapped[dict[str, Any]]
-    """The effective request, or the operation with version, parameters and what it reports."""
-    cache_key: Mapped[str | None] = mapped_column(String(64))
-    cost_nano: Mapped[int] = mapped_column(BigInteger, default=0)
-    created_at: Mapped[datetime]
-
-
-class AssetParent(Base):
-    """What an asset was made from."""
-
-    __tablename__ = "asset_parents"
-    __table_args__ = (Index("ix_asset_parents_parent_id", "parent_id"),)
-
-    asset_id: Mapped[str] = mapped_column(ForeignKey("assets.id"), primary_key=True)
-    parent_id: Mapped[str] = mapped_column(ForeignKey("assets.id"), primary_key=True)
-    role: Mapped[str] = mapped_column(String(16), primary_key=True)
-
-
-class File(Base):
-    """A name in the project's folders, and the asset it shows."""
-
-    __tablename__ = "files"
-
-    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
-    path: Mapped[str] = mapped_column(String(500), primary_key=True)
-    """Relative to the root, with forward slashes."""
-    asset_id: Mapped[str] = mapped_column(ForeignKey("assets.id"))
-    written_at: Mapped[datetime]
 
 
 class Event(Base):
