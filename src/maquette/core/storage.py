@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NewType
@@ -11,12 +12,19 @@ from typing import ClassVar, NewType
 from maquette.core.errors import BadParameter
 from maquette.core.requests import Digest
 
+_PIECE = 256 * 1024
+
 Key = NewType("Key", str)
-"""`objects/<sha256[:2]>/<sha256>` or `replies/<attempt>`; ASCII, no `..`, at most 512 long."""
+"""`objects/<sha256[:2]>/<sha256>`, `replies/<attempt>` or `thumbnails/…`; ASCII, no `..`, at most 512 long."""
 
 
 def object_key(digest: Digest) -> Key:
     return Key(f"objects/{digest[:2]}/{digest}")
+
+
+def thumbnail_key(digest: Digest, side_px: int, kind: str) -> Key:
+    """Name a small picture made of an object; it is made once and never changes."""
+    return checked_key(f"thumbnails/{digest[:2]}/{digest}.{side_px}.{kind}")
 
 
 def reply_key(attempt_id: str) -> Key:
@@ -56,9 +64,28 @@ class Storage(ABC):
         Only an object that was cut short is written again, by the bytes that it is named after.
         """
 
+    async def put_file(self, key: Key, path: Path) -> Stored:
+        """Put a file's bytes, as `put` does; stores that can do it without holding them all do."""
+        return await self.put(key, await asyncio.to_thread(path.read_bytes))
+
     @abstractmethod
     async def read(self, key: Key) -> bytes:
         """Raise `ObjectNotFound` where there is none."""
+
+    async def stream(
+        self, key: Key, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Read the bytes from `start` up to, not including, `end` in pieces of up to 256 KiB.
+
+        Raise `ObjectNotFound`, at the first piece, where there is none.
+        """
+        data = await self.read(key)
+        for offset in range(start, len(data) if end is None else end, _PIECE):
+            yield data[offset : min(offset + _PIECE, len(data) if end is None else end)]
+
+    async def signed_url(self, key: Key, expires_s: int, media_type: str) -> str | None:
+        """Return an address from which anybody may read the object for a while; None: no such."""
+        return None
 
     @abstractmethod
     async def head(self, key: Key) -> Stored:
