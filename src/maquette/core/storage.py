@@ -15,7 +15,8 @@ from maquette.core.requests import Digest
 _PIECE = 256 * 1024
 
 Key = NewType("Key", str)
-"""`objects/<sha256[:2]>/<sha256>`, `replies/<attempt>` or `thumbnails/…`; ASCII, no `..`, at most 512 long."""
+"""`objects/<sha256[:2]>/<sha256>`, `replies/<attempt>` or `thumbnails/…`; ASCII, no `..`, at most
+512 long."""
 
 
 def object_key(digest: Digest) -> Key:
