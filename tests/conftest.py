@@ -15,6 +15,7 @@ from maquette.core.wire import Limits
 from maquette.imaging import png
 from maquette.services.studio import Studio
 from maquette.settings import RetrySettings, Settings, load
+from maquette.testing.s3_server import KEYS, S3Server, serving_s3
 from maquette.testing.scripted import Act, Books, ScriptedProvider
 
 Opener = Callable[..., AbstractAsyncContextManager[Studio]]
@@ -25,7 +26,7 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAQUETTE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MAQUETTE_NET__PAID_CALLS", "false")
-    for name in ("OPENAI_API_KEY", "PHOTOROOM_API_KEY", "REMOVE_BG_API_KEY"):
+    for name in ("OPENAI_API_KEY", "PHOTOROOM_API_KEY", "REMOVE_BG_API_KEY", *KEYS):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -44,6 +45,13 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Start a real S3 server; each test makes a bucket of its own."""
+    with serving_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -74,9 +75,18 @@ async def test_private_addresses_need_permission(host: str) -> None:
     await net.allowed_addresses(WireRules(private_hosts=frozenset({host})), host)
 
 
-async def test_an_unknown_host_is_explained() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "localhost", "0.0.0.0"])  # noqa: S104 - none is listened on
+async def test_loopback_may_need_permission_too(host: str) -> None:
+    closed = WireRules(loopback=False)
+    with pytest.raises(ConnectionRefused, match="PRIVATE_HOSTS"):
+        await net.allowed_addresses(closed, host)
+    await net.allowed_addresses(replace(closed, private_hosts=frozenset({host})), host)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", f"{'x' * 64}.example", "a..example"])
+async def test_an_unknown_host_is_explained(host: str) -> None:
     with pytest.raises(ConnectionRefused, match="cannot be found"):
-        await net.allowed_addresses(WireRules(), "no-such-host.invalid")
+        await net.allowed_addresses(WireRules(), host)
 
 
 async def test_redirects_are_not_followed() -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from maquette.core.clock import Clock
-from maquette.core.errors import BadParameter, CapabilityMissing
+from maquette.core.errors import BadParameter, CapabilityMissing, SecretsLocked
+from maquette.core.language import Words
 from maquette.core.operation import Operation
 from maquette.core.provider import Provider
 from maquette.core.registry import Registry
-from maquette.core.storage import Storage
+from maquette.core.speech import Voices
+from maquette.core.storage import Storage, Surroundings
 from maquette.core.tools import Tool
 from maquette.core.wire import WireRules
 from maquette.db import migrate
@@ -25,16 +30,18 @@ from maquette.db.engine import Database
 from maquette.disk import explained
 from maquette.folders import Folders
 from maquette.jobs.engine import Engine
+from maquette.jobs.keys import Keys
 from maquette.jobs.workers import PixelPool
 from maquette.jobs.workshop import Retries, Workshop
-from maquette.services import models
+from maquette.services import models, places, secrets
 from maquette.services.health import Check
-from maquette.services.studio import Studio
-from maquette.services.words import Words
+from maquette.services.studio import Agent, GetKey, Studio
+from maquette.services.vault import Vault
 from maquette.settings import Settings, secret
 
 if TYPE_CHECKING:
     from maquette.language.config import LanguageConfig
+    from maquette.services.tokens import Tokens
 
 
 def registries(
@@ -67,7 +74,7 @@ async def open_studio(
     ready.add(providers or {})
     db = Database(settings.url)
     pool = _pool(settings)
-    store = storages[settings.storage]
+    vault = _vault(settings)
     zone = None if settings.timezone is None else ZoneInfo(settings.timezone)
     shop = Workshop(
         db=db,
@@ -75,21 +82,44 @@ async def open_studio(
         providers=ready,
         operations=operations,
         pool=pool,
-        open_storage=store,
+        open_storage=_storage(settings, storages[settings.storage], db),
         open_folders=lambda root: Folders(root, settings.show_files),
-        secret=_secret,
+        keys=secrets.Ring(db, vault, ready, key),
         weights=settings.weights_folder,
         rescue=settings.home / "rescued",
         retries=Retries(**settings.retries.model_dump()),
         parallel_jobs=settings.parallel_jobs,
     )
+    studio = Studio(
+        shop,
+        settings.home,
+        lambda: _engine(settings),
+        vault,
+        Keys(key),
+        words=lambda get_key: _words(settings, pool, get_key),
+        voices=lambda get_key: _voices(settings, pool, get_key),
+        wire=wire_rules(settings),
+        guest_wire=replace(wire_rules(settings), loopback=settings.server.auth == "single"),
+        agent=_agent(settings),
+        trash_days=settings.server.trash_days,
+    )
     try:
-        yield Studio(shop, settings.home, lambda: _engine(settings))
+        yield studio
     finally:
+        await studio.errands.all_done()
         for name in ready:
             await ready[name].aclose()
         await pool.close()
         await db.close()
+
+
+def _storage(settings: Settings, kind: type[Storage], db: Database) -> Callable[[Path], Storage]:
+    """Return what opens a project's store; one that needs settings gets its section, checked."""
+    if kind.config is None:
+        return kind
+    config = _section(kind.config, settings.s3, kind.id)
+    owner = partial(places.owner_of, db)
+    return kind.opener(config, Surroundings(wire_rules(settings), key, owner))
 
 
 def ready_providers(settings: Settings) -> Registry[Provider]:
@@ -192,24 +222,40 @@ def language_config(settings: Settings) -> LanguageConfig:
 
 @asynccontextmanager
 async def open_words(settings: Settings) -> AsyncGenerator[Words]:
-    """Open who writes prompts and describes pictures."""
-    from maquette.language import analyser, chat, describer, expander, writer  # noqa: PLC0415 - half a second that only words need
-
-    config = language_config(settings)
+    """Open who writes prompts and describes pictures, with the installation's keys."""
     pool = _pool(settings)
-    templates, embedded = expander.TemplateWriter(), analyser.EmbeddedDescriber(pool.run)
     try:
-        if not config.model:
-            yield Words(templates, embedded, templates, embedded)
-            return
-        model = chat.CompatibleChat(config, wire_rules(settings), key)
-        try:
-            sees = describer.ModelPictureDescriber(model, pool.run) if config.vision else embedded
-            yield Words(writer.ModelPromptWriter(model), sees, templates, embedded)
-        finally:
-            await model.aclose()
+        yield _words(settings, pool, key)
     finally:
         await pool.close()
+
+
+def _words(settings: Settings, pool: PixelPool, get_key: GetKey) -> Words:
+    from maquette.language import parts  # noqa: PLC0415 - half a second that only words need
+
+    config = language_config(settings)
+    config = config.model_copy(update={"has_key": _is_set(get_key, config.key_name)})
+    return parts.made(config, wire_rules(settings), pool.run, get_key)
+
+
+def _voices(settings: Settings, pool: PixelPool, get_key: GetKey) -> Voices:
+    from maquette.speech import parts  # noqa: PLC0415 - only voices need it
+    from maquette.speech.config import SpeechConfig  # noqa: PLC0415 - as above
+
+    config = _section(SpeechConfig, settings.speech, "SPEECH") if settings.speech else None
+    if config is not None:
+        config = config.model_copy(update={"has_key": _is_set(get_key, config.key_name)})
+    return parts.made(config, wire_rules(settings), pool.run, get_key)
+
+
+def _is_set(get_key: GetKey, name: str | None) -> bool:
+    """Say whether there is a key; one that cannot be opened is told of when it is needed."""
+    try:
+        return name is not None and bool(get_key(name))
+    except CapabilityMissing:
+        return False
+    except SecretsLocked:
+        return True
 
 
 def _pool(settings: Settings) -> PixelPool:
@@ -228,6 +274,16 @@ def _parsed(value: Any) -> Any:
     return value
 
 
+def open_tokens(settings: Settings) -> Tokens:
+    """Return what signs access tokens: `MAQUETTE_TOKEN_KEY` wins, so that servers can share it."""
+    from maquette.services import tokens  # noqa: PLC0415 - only a server needs it
+
+    given = secret("MAQUETTE_TOKEN_KEY")
+    if given is not None:
+        return tokens.from_text(given.get_secret_value())
+    return tokens.kept_at(settings.home / "tokens.key")
+
+
 def prepare_database(settings: Settings) -> None:
     """Create the schema on first use; an older one is upgraded only by `maquette db migrate`."""
     if settings.home.exists() and not settings.home.is_dir():
@@ -239,14 +295,40 @@ def prepare_database(settings: Settings) -> None:
     migrate.ensure(settings.url)
 
 
+def _agent(settings: Settings) -> Agent | None:
+    """Return who does dispatched instructions; the seed's names of the settings count too."""
+    names = ("MAQUETTE_AGENT_API_{}", "IAT_AGENT_API_{}")
+    urls = (settings.agent_url, *(_plain(secret(name.format("URL"))) for name in names))
+    url = next((one for one in urls if one), None)
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise BadParameter(
+            "The setting MAQUETTE_AGENT_URL is wrong: write an address such as "
+            "https://agent.example/instructions, without a user or password in it; the token goes "
+            "into MAQUETTE_AGENT_TOKEN."
+        )
+    tokens = (settings.agent_token, *(secret(name.format("TOKEN")) for name in names))
+    return Agent(url, next((one for one in tokens if one), None))
+
+
+def _plain(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
+
+
 def _engine(settings: Settings) -> Engine:
     from maquette.jobs.dbos_engine import DbosEngine  # noqa: PLC0415 - 0.3 s that only runs need
 
     return DbosEngine(settings.url, settings.home / "engine.db")
 
 
-def _secret(_project_id: str, name: str) -> SecretStr:
-    return key(name)
+def _vault(settings: Settings) -> Vault:
+    """Say where the master key is: a text, else a file of that name, else the home's own."""
+    text = secret("MAQUETTE_MASTER_KEY") or secret("IAT_MASTER_KEY")
+    file = secret("MAQUETTE_MASTER_KEY_FILE") or secret("IAT_MASTER_KEY_FILE")
+    named = None if file is None else Path(file.get_secret_value()).expanduser()
+    return Vault(settings.home, named, text)
 
 
 def key(name: str) -> SecretStr:
@@ -254,7 +336,8 @@ def key(name: str) -> SecretStr:
     found = secret(name)
     if found is None:
         raise CapabilityMissing(
-            f"The key {name} is not set, so nothing was sent. Put it into the environment or .env."
+            f"The key {name} is not set, so nothing was sent. Put it into the environment or .env, "
+            "or give it to the project with `maquette secret set`."
         )
     return found
 

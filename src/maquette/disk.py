@@ -44,7 +44,9 @@ def write_durably(path: Path, data: bytes, *, scratch: Path, mode: int = 0o644) 
         scratch.mkdir(parents=True, exist_ok=True)
         make_folder(path.parent)
         try:
-            with temporary.open("xb") as file:
+            # Nobody else may read a private file, not even while it is being written.
+            temporary.touch(mode=mode | 0o200, exist_ok=False)
+            with temporary.open("r+b") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -45,6 +45,7 @@ PRIVATE = ".maquette"
 OWNER = f"{PRIVATE}/owner.json"
 TRASH = f"{PRIVATE}/trash"
 _LOCK = f"{PRIVATE}/place.lock"
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024
 
 LEFTOVER_S = 3600
 """A file this old is what a crash left, not what another process is about to use."""
@@ -119,13 +120,10 @@ class Folders:
 
     def check_owner(self, project_id: str | None, slug: str) -> bool:
         """Say whether the project has claimed the root; raise `Conflict` where another has."""
-        path = self.inside(OWNER)
-        with explained(path):
-            try:
-                text = path.read_text(encoding="utf-8")
-            except FileNotFoundError:
-                return False
-        owner, name = _owner(text)
+        claimed = self.owner()
+        if claimed is None:
+            return False
+        owner, name = claimed
         if owner is not None and owner == project_id:
             return True
         whose = "a project that cannot be told" if owner is None else f"the project {name!r}"
@@ -133,8 +131,17 @@ class Folders:
             f"The folder {str(self.root)!r} belongs to {whose}, and not to {slug!r} of this "
             f"database. Nothing was changed. Give {slug!r} a folder of its own: --project-root "
             f"DIR, or `maquette project storage set-local {slug} --root DIR`. Where the other is "
-            f"gone for good, delete {str(path)!r}: its stored pictures are leftovers then."
+            f"gone for good, delete {str(self.root / OWNER)!r}: its stored pictures are leftovers."
         )
+
+    def owner(self) -> tuple[str | None, str] | None:
+        """Return the id and slug of the project that has claimed the root; None: nobody has."""
+        path = self.inside(OWNER)
+        with explained(path):
+            try:
+                return _owner(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                return None
 
     def inside(self, relative: str) -> Path:
         """Return the path of a name below the root, or raise `UnsafePath`.
@@ -146,6 +153,11 @@ class Folders:
             raise UnsafePath(f"{relative!r} leads out of the project's root; give a plain name.")
         if os.name == "nt" and ":" in relative:
             raise UnsafePath(f"{relative!r} is not a plain name.")
+        if (
+            any(len(part.encode()) > _LONGEST_NAME for part in parts)
+            or len(relative) > _LONGEST_PATH
+        ):
+            raise UnsafePath(f"{relative[:60]!r}… is longer than a file's name can be; shorten it.")
         path = self.root
         for part in parts[:-1]:
             path = path / part

@@ -1,4 +1,4 @@
-"""One frozen settings tree: defaults, then `settings.toml`, then `.env`, then the environment."""
+"""One frozen settings tree: defaults, `config.json`, `settings.toml`, `.env`, the environment."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    JsonConfigSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -72,6 +73,8 @@ class ServerSettings(BaseModel, frozen=True, extra="forbid"):
     body_kb: int = Field(default=1024, ge=16)
     """The largest JSON body."""
     upload_mb: int = Field(default=50, ge=1)
+    archive_mb: int = Field(default=16 * 1024, ge=1)
+    """The largest archive of a project that may be sent for importing."""
     parallel_uploads: int = Field(default=8, ge=1)
     request_timeout_s: float = Field(default=120, gt=0)
     trash_days: int = Field(default=30, ge=1)
@@ -97,6 +100,8 @@ class Settings(BaseSettings):
     weights: Path | None = None
     """Where models lie that a person put there or asked for; unset: `weights` in the home."""
     storage: str = "local"
+    s3: dict[str, Any] = {}
+    """The bucket of the store `s3`; it checks its own section."""
     show_files: Literal["auto", "link", "copy"] = "auto"
     timezone: str | None = None
     """Whose calendar day the daily cap counts by; unset: this machine's."""
@@ -153,7 +158,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         home = Path(str(_home(init_settings, env_settings, dotenv_settings)))
         toml = TomlConfigSettingsSource(settings_cls, toml_file=home / "settings.toml")
-        return (init_settings, env_settings, dotenv_settings, toml)
+        json = JsonConfigSettingsSource(settings_cls, json_file=home / "config.json")
+        return (init_settings, env_settings, dotenv_settings, toml, json)
 
 
 def _home(*sources: PydanticBaseSettingsSource) -> object:

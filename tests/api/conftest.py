@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+import json
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from maquette.settings import RetrySettings, ServerSettings, load
 from maquette.testing.scripted import Act, Books, ScriptedProvider
 from maquette.testing.serving import Served, serving
+from maquette.testing.standin_audio import StandInAudio
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
 
@@ -41,3 +43,31 @@ def serve(tmp_path: Path, books: Books) -> Serve:
 async def served(serve: Serve) -> AsyncGenerator[Served]:
     async with serve() as running:
         yield running
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInAudio]:
+    """A free service of speech on this machine."""
+    with StandInAudio(key=None) as running:
+        settings = {
+            "BASE_URL": running.url,
+            "LISTEN_MODEL": "ear",
+            "SPEAK_MODEL": "mouth",
+            "FREE": "true",
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(f"MAQUETTE_SPEECH__{name}", value)
+        yield running
+
+
+@pytest.fixture
+def paid(service: StandInAudio, monkeypatch: pytest.MonkeyPatch) -> StandInAudio:
+    """One that charges, and says what."""
+    known = {"date": "2026-11-20", "source": "the stand-in"}
+    prices = {
+        "ear": {"per_minute": "0.0045", **known},
+        "mouth": {"per_million_characters": "15", **known},
+    }
+    monkeypatch.setenv("MAQUETTE_SPEECH__FREE", "false")
+    monkeypatch.setenv("MAQUETTE_SPEECH__PRICES", json.dumps(prices))
+    return service

@@ -12,76 +12,38 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from tests.cli import (
+    rows_assets,
+    rows_instruct,
+    rows_portable,
+    rows_privacy,
+    rows_s3,
+    rows_secret,
+    rows_user,
+    rows_voice,
+)
 from tests.cli.conftest import Workplace
+from tests.cli.rows import Doing, Row, Shows, elsewhere, is_json, line, pair, refused, works
 from typer.main import get_command
 
 from maquette.cli.app import app
 from maquette.cli.arguments import ON_OFF, plain_booleans
 from maquette.imaging import codec
 from maquette.language import expander
+from maquette.testing.s3_server import S3Server
 from maquette.testing.scripted import Act
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Said
-
-Doing = Callable[["Workplace"], "Said"]
-Shows = Callable[["Said"], bool]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One flag: a command line with it, one without it, and what only the first shows."""
-
-    command: str
-    flag: str
-    done: Doing
-    without: Doing
-    shows: Shows
-
-    @property
-    def name(self) -> str:
-        return f"{self.command} {self.flag}".strip()
-
-
-def line(words: str) -> Doing:
-    """Run a command line; the same words are run once."""
-    return lambda place: place.once(words, lambda: place(*shlex.split(words)))
-
-
-def pair(command: str, name: str, on_off: tuple[Doing, Doing], shows: Shows) -> Iterator[Row]:
-    """Give `--x` and `--no-x` a row each; what one shows, the other must not."""
-    on, off = on_off
-    yield Row(command, f"--{name}", on, off, shows)
-    yield Row(command, f"--no-{name}", off, on, lambda said: not shows(said))
-
-
-def works(said: Said) -> bool:
-    return said.status == 0
-
-
-def refused(code: str, *words: str) -> Shows:
-    """Tell whether the command refused in these words, with exit status 2."""
-
-    def shows(said: Said) -> bool:
-        if said.status != 2:
-            return False
-        message = said.error["message"]
-        return said.error["code"] == code and all(word in message for word in words)
-
-    return shows
-
-
-def is_json(said: Said) -> bool:
-    return said.is_json
 
 
 def pixels(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -411,19 +373,6 @@ def _run_rows() -> Iterator[Row]:
         line(f"{base} --backend-db no.db --no-backend-db-required"),
     )
     yield from pair("run", "backend-db-required", on_off, lambda said: said.status == 1)
-    for name in ("s3", "dry-run", "delete"):
-        on_off = (
-            line(f"{base} --storage-sync-{name}"),
-            line(f"{base} --no-storage-sync-s3 --no-storage-sync-dry-run --no-storage-sync-delete"),
-        )
-        yield from pair("run", f"storage-sync-{name}", on_off, _says("no S3 mirror"))
-    on_off = (
-        line(f"{base} --storage-sync-required"),
-        line(f"{base} --no-storage-sync-required"),
-    )
-    yield from pair(
-        "run", "storage-sync-required", on_off, refused("bad-parameter", "nothing was started")
-    )
 
 
 def _says(words: str) -> Shows:
@@ -965,15 +914,9 @@ def _repeats(said: Said) -> bool:
     return prompts == [one.prompt for one in expander.expand("lighthouse", 3, 2)]
 
 
-def _elsewhere(words: str, variables: dict[str, str]) -> Doing:
-    """Run a command with these in the environment."""
-    key = tuple(variables), words
-    return lambda place: place.once(key, lambda: place.with_variables(variables)(*words.split()))
-
-
 def _with_a_model(words: str) -> Doing:
     """Run a command where a language model is configured that nobody serves."""
-    return _elsewhere(words, _MODEL)
+    return elsewhere(words, _MODEL)
 
 
 _MODEL = {
@@ -986,7 +929,7 @@ _MODEL = {
 
 def _with_a_server(words: str) -> Doing:
     """Run a command where an address is set at which nobody listens."""
-    return _elsewhere(words, _SERVER)
+    return elsewhere(words, _SERVER)
 
 
 _SERVER = {"MAQUETTE_PROVIDERS__A1111__BASE_URL": "http://127.0.0.1:9"}
@@ -995,7 +938,7 @@ _SERVER = {"MAQUETTE_PROVIDERS__A1111__BASE_URL": "http://127.0.0.1:9"}
 def _offline(words: str) -> Doing:
     """Run a command that would fetch something, with an index that has nothing."""
     nothing = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
-    return _elsewhere(words, nothing)
+    return elsewhere(words, nothing)
 
 
 def _hidden_rows() -> Iterator[Row]:
@@ -1028,6 +971,14 @@ TABLE = (
     *_rest_rows(),
     *_backends_rows(),
     *_word_rows(),
+    *rows_assets.ROWS,
+    *rows_s3.ROWS,
+    *rows_secret.ROWS,
+    *rows_instruct.ROWS,
+    *rows_portable.ROWS,
+    *rows_privacy.ROWS,
+    *rows_voice.ROWS,
+    *rows_user.ROWS,
 )
 HIDDEN = tuple(_hidden_rows())
 
@@ -1042,8 +993,12 @@ LASTING = (
     ("serve", "--no-worker"),
     ("serve", "--legacy-ports"),
     ("worker", "--once"),
+    ("contract-smoke", "--base-url"),
+    ("contract-smoke", "--project-slug"),
+    ("contract-smoke", "--json"),
+    ("openapi", "--output"),
 )
-"""Of commands that go on until they are stopped: `tests/cli/test_serve.py` proves them."""
+"""Of commands that go on until they are stopped, or talk to one that does: see `test_serve`."""
 
 
 def _walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, bool]]:
@@ -1077,8 +1032,9 @@ def test_no_flag_has_two_rows() -> None:
 
 
 @pytest.fixture(scope="module")
-def desk(shared: Workplace) -> Workplace:
+def desk(shared: Workplace, s3_server: S3Server) -> Workplace:
     """A place with a manifest, a `.cube` file and a database that is none."""
+    (shared.folder / rows_s3.ADDRESS).write_text(s3_server.url)
     (shared.folder / "sheet.json").write_text('{"prompt": "as the sheet says"}')
     corners = ["1 0.5 0"] * 8
     (shared.folder / "house.cube").write_text("\n".join(["LUT_3D_SIZE 2", *corners]))

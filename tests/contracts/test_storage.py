@@ -10,7 +10,9 @@ import pytest
 from maquette.core.storage import Key, Storage
 from maquette.storage.local import LocalStorage
 from maquette.storage.memory import MemoryStorage
+from maquette.storage.s3 import S3Storage
 from maquette.testing.contracts import StorageContract
+from maquette.testing.s3_server import S3Server
 
 ONE = Key("objects/aa/one")
 
@@ -39,3 +41,14 @@ class TestMemoryStorage(StorageContract):
     @pytest.fixture
     def storage(self, tmp_path: Path) -> Storage:
         return MemoryStorage(tmp_path)
+
+
+class TestS3Storage(StorageContract):
+    """A bucket of a real S3 server."""
+
+    @pytest.fixture
+    def storage(self, tmp_path: Path, s3_server: S3Server) -> Storage:
+        async def owner(_private: Path) -> str:
+            return "some-project"
+
+        return S3Storage(tmp_path, s3_server.client(s3_server.bucket("studio")), owner)

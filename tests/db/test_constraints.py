@@ -48,13 +48,20 @@ def key(name: str) -> ApiKey:
 
 
 def voice(**values: Any) -> VoiceRequest:
-    right = {"id": "v", "project_id": "p", "kind": "stt", "state": "running", "data": {}}
+    right: dict[str, Any] = {
+        "id": "v",
+        "project_id": "p",
+        "kind": "stt",
+        "state": "running",
+        "data": {},
+    }
     return VoiceRequest(**{**right, "created_at": NOW, **values})
 
 
 CHECKS: dict[str, list[Rows]] = {
     "ck_installation_one_row": [lambda: [Installation(id=2)]],
     "ck_runs_state_known": [lambda: [run("r2", state="flying")]],
+    "ck_runs_kind_known": [lambda: [run("r2", kind="sounds")]],
     "ck_run_jobs_state_known": [lambda: [job("j2", position=1, state="flying")]],
     "ck_steps_state_known": [lambda: [step(state="half", result=None)]],
     "ck_steps_done_has_result": [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
+import psycopg
 import pytest
 
 from maquette.db import assets
@@ -41,3 +43,13 @@ def picture(tmp_path: Path) -> Path:
 
 async def project_of(studio: Studio, slug: str = "demo") -> Project:
     return await projects.find(studio, slug)
+
+
+@pytest.fixture
+def fresh_postgres(postgres_url: str) -> str:
+    """An empty database on the Postgres server."""
+    name = f"services_{uuid4().hex}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    head, _, tail = postgres_url.partition("/postgres?")
+    return f"{head}/{name}?{tail}"

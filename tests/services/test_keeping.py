@@ -17,7 +17,7 @@ from maquette.core.errors import AssetNotFound, Conflict, ProjectBusy
 from maquette.core.pipeline import ColourStep, PostChain, UpscaleStep
 from maquette.core.requests import Digest, digest_of
 from maquette.core.states import JobState
-from maquette.core.storage import Key, Stored, object_key, reply_key
+from maquette.core.storage import Key, Stored, object_key, reply_key, thumbnail_key
 from maquette.db.tables import Attempt
 from maquette.folders import Folders
 from maquette.services import keeping, projects, running, spending, starting
@@ -218,6 +218,23 @@ async def test_the_sweep_deletes_what_nothing_needs_and_nothing_else(
         assert object_key(digest_of(b"orphan")) in {one.key for one in swept}
         assert await flaws(studio, root) == []
         assert await keeping.sweep(studio, "demo", root, dry_run=False) == []
+
+
+async def test_the_sweep_deletes_thumbnails_whose_picture_is_gone(
+    open_studio: Opener, begin: Begin, root: Path
+) -> None:
+    async with open_studio() as studio:
+        await see(studio, await begin(studio))
+        shown = dict(await made_in(studio))["outputs/coast.png"]
+        store = studio.shop.place(root).storage
+        kept = thumbnail_key(Digest(shown.digest), 256, "webp")
+        lost = thumbnail_key(digest_of(b"purged"), 256, "webp")
+        for key in (kept, lost):
+            await store.put(key, b"small")
+        age(root)
+        swept = {one.key for one in await keeping.sweep(studio, "demo", root, dry_run=False)}
+    assert lost in swept
+    assert kept not in swept
 
 
 async def test_the_sweep_deletes_replies_that_were_settled(

@@ -8,10 +8,18 @@ from decimal import Decimal
 import pytest
 
 from maquette.core.clock import Clock
-from maquette.core.errors import BadParameter, Conflict, NotFound, OutcomeUnknown, ProjectNotFound
+from maquette.core.errors import (
+    BadParameter,
+    BudgetExceeded,
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    ProjectNotFound,
+)
 from maquette.core.money import Usd, parse_usd
 from maquette.core.states import JobState
 from maquette.db import ledger
+from maquette.db.tables import Run, User
 from maquette.services import projects, running, spending, starting
 from maquette.services.spending import Meter
 from maquette.services.studio import Studio
@@ -192,3 +200,29 @@ async def test_a_caps_day_is_the_installations(
         await begin(studio)
         async with studio.shop.db.read() as session:
             assert await ledger.budget(session, "day", day) == (80_000_000, 0)
+
+
+async def test_whoever_goes_on_with_a_run_pays_from_their_own_allowance(
+    open_studio: Opener, begin: Begin
+) -> None:
+    """A cap of one's own is not passed by with somebody else's run."""
+    async with open_studio() as studio:
+        async with studio.shop.db.write() as session:
+            for name in ("ann", "bob"):
+                made = studio.shop.clock.now()
+                session.add(User(id=name, name=name, role="creator", created_at=made))
+            await ledger.set_cap(session, "user:bob", 0)
+        run = await begin(studio)
+        async with studio.shop.db.write() as session:
+            (await session.get_one(Run, run)).creator_id = "ann"
+        await running.cancel(studio, run)
+        await see(studio, run)
+        with pytest.raises(BudgetExceeded):
+            await running.resume(studio, run, starting.Spending(confirmed=True, by="bob"))
+        async with studio.shop.db.write() as session:
+            await ledger.set_cap(session, "user:bob", None)
+        await running.resume(studio, run, starting.Spending(confirmed=True, by="bob"))
+        await see(studio, run)
+        async with studio.shop.db.read() as session:
+            assert await ledger.budget(session, "user:bob") == (0, 80_000_000)
+            assert await ledger.budget(session, "user:ann") == (0, 0)

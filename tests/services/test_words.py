@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from maquette import bootstrap
+from maquette.core import money
 from maquette.core.errors import (
     BadParameter,
-    CapabilityMissing,
     FileMissing,
     ImageTooLarge,
+    NotConfirmed,
     ProviderUnavailable,
 )
-from maquette.services import words
+from maquette.core.money import Usd
+from maquette.services import projects, spending, words
+from maquette.services.starting import Spending
 from maquette.settings import Settings, load
-from maquette.testing.standin_chat import ChatStandIn
+from maquette.testing.standin_chat import Act, ChatStandIn
 from tests.services.conftest import noise
 
 
@@ -81,17 +85,43 @@ async def test_a_model_without_eyes_leaves_pictures_to_the_embedded_one(
     assert not server.seen
 
 
-async def test_a_model_that_costs_is_refused_until_there_is_a_budget(
+PRICE = {"input": "2.50", "output": "10", "date": "2026-11-20", "source": "the stand-in"}
+
+
+async def test_a_model_that_costs_is_refused_where_nobody_says_whose_money_it_is(
     server: ChatStandIn, picture: Path
 ) -> None:
     """LAB-14: nothing is ever spent beside the ledger."""
-    price = {"input": "2.50", "output": "10", "date": "2026-11-20", "source": "a test"}
-    async with bootstrap.open_words(local(server, free=False, price=price)) as by:
-        with pytest.raises(CapabilityMissing, match=r"may cost up to \$.*--embedded"):
+    async with bootstrap.open_words(local(server, free=False, price=PRICE)) as by:
+        with pytest.raises(BadParameter, match=r"may cost up to \$.*--project"):
             await words.write(by, "a lighthouse", 1, 1, embedded=False)
-        with pytest.raises(CapabilityMissing, match="nothing was sent"):
+        with pytest.raises(BadParameter, match="nothing was sent"):
             await words.describe(by, picture, embedded=False)
     assert not server.seen
+
+
+async def test_prompts_and_descriptions_are_paid_by_a_project(
+    server: ChatStandIn, picture: Path, tmp_path: Path
+) -> None:
+    """WEB-8: what the stand-in charged for all rounds is what is settled."""
+    server.script(Act(text="no JSON"))
+    home = load(home=tmp_path / "home", language=local(server, free=False, price=PRICE).language)
+    async with bootstrap.open_studio(home) as studio:
+        await projects.create(studio, "demo", name=None, root=None, default_root=True)
+        project = await projects.find(studio, "demo")
+        by = await words.of_project(studio, project.id)
+        unasked = words.Account(studio, project, Spending())
+        with pytest.raises(NotConfirmed):
+            await words.write(by, "a lighthouse", 1, 1, embedded=False, account=unasked)
+        assert not server.seen
+        asked = words.Account(studio, project, Spending(confirmed=True))
+        written = await words.write(by, "a lighthouse", 9, 1, embedded=False, account=asked)
+        await words.describe(by, picture, embedded=False, account=asked)
+        lines = await spending.report(studio, "demo")
+    assert len(written.prompts) == 9
+    assert len(server.seen) == 4
+    assert sum(one.calls for one in lines) == 2
+    assert money.to_nano(Usd(sum((one.actual for one in lines), Decimal(0)))) == server.charged_nano
 
 
 async def test_a_server_that_is_not_there_is_named() -> None:

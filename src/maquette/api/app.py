@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
 from maquette import bootstrap
 from maquette.api import contract, problems
 from maquette.api.house import House, Rules
 from maquette.api.limits import RateLimits
+from maquette.api.metrics import Measured, Metrics
 from maquette.api.middleware import Addressed, Bounded, Correlated
+from maquette.api.once import Once
 from maquette.api.routes import ROUTERS
 from maquette.core.provider import Provider
-from maquette.services import working
+from maquette.services import exporting, resuming, working
 from maquette.services.feed import Feed
+from maquette.services.tokens import Tokens
 from maquette.settings import ServerSettings, Settings
+
+_EXPOSED = (
+    "Content-Disposition",
+    "ETag",
+    "Idempotency-Replayed",
+    "Location",
+    "Retry-After",
+    "Tus-Resumable",
+    "Upload-Length",
+    "Upload-Offset",
+    "X-Correlation-ID",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+)
+"""What pages of the allowed sites may read besides the body."""
 
 
 def create_app(
@@ -27,6 +48,7 @@ def create_app(
 ) -> FastAPI:
     """Build the application; its lifespan opens the studio and, with `work`, works its runs."""
     rules = rules_of(settings.server)
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -34,8 +56,10 @@ def create_app(
             feed = Feed(studio.shop.db)
             await feed.open()
             limits = RateLimits(settings.server.per_minute, settings.server.logins_per_minute)
-            house = House(studio, rules, feed, limits)
+            house = House(studio, rules, feed, limits, await _tokens(settings), metrics)
             app.state.house = house
+            await resuming.sweep(studio)
+            await exporting.recover(studio)
             worker = asyncio.create_task(working.work(studio, house.stopping)) if work else None
             try:
                 yield
@@ -56,18 +80,56 @@ def create_app(
     )
     for router in ROUTERS:
         app.include_router(router)
-    problems.install(app)
+    problems.install(app, api_routes())
     contract.install(app, api_routes())
+    app.add_middleware(Once, exempt=_is_never_kept)
     app.add_middleware(Bounded, rules=rules, exempt=_reads_for_itself)
     app.add_middleware(Addressed, rules=rules)
+    if rules.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(rules.origins),
+            allow_credentials=True,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+            max_age=600,
+        )
+    app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(Correlated)
     return app
 
 
+_OWN_PACE = (
+    ("GET", re.compile(r"/api/.*/events")),
+    ("GET", re.compile(r"/api/users/me/data")),
+    ("GET", re.compile(r"/api/projects/[^/]+/assets/[^/]+/file")),
+    ("POST", re.compile(r"/api/projects/[^/]+/(assets|uploads)")),
+    ("POST", re.compile(r"/api/projects/[^/]+/voice/stt")),
+    ("POST", re.compile(r"/api/projects/import")),
+    ("GET", re.compile(r"/api/projects/[^/]+/exports/[^/]+/file")),
+    ("PATCH", re.compile(r"/api/projects/[^/]+/uploads/[^/]+")),
+)
+
+
 def _reads_for_itself(scope: Scope) -> bool:
-    """Uploads count their own bytes; streams last as long as somebody listens."""
+    """Uploads count their own bytes; streams and downloads last as long as somebody listens."""
+    method, path = scope.get("method"), scope["path"]
+    return any(method == one and pattern.fullmatch(path) for one, pattern in _OWN_PACE)
+
+
+def _is_never_kept(scope: Scope) -> bool:
+    """Passwords come to these and keys go out: nothing of it is stored, not even a digest."""
     path: str = scope["path"]
-    return path.endswith(("/events", "/assets")) or "/uploads" in path
+    secret = path.startswith(("/api/auth", "/api/keys", "/api/users")) or path.endswith("/secrets")
+    return secret or _reads_for_itself(scope)
+
+
+async def _tokens(settings: Settings) -> Tokens:
+    """Return what signs access tokens; where nobody signs in, no file is made for it."""
+    if settings.server.auth == "single":
+        return Tokens()
+    return await asyncio.to_thread(bootstrap.open_tokens, settings)
 
 
 def api_routes() -> list[APIRoute]:
@@ -88,4 +150,6 @@ def rules_of(server: ServerSettings) -> Rules:
         upload_bytes=server.upload_mb * 1024 * 1024,
         parallel_uploads=server.parallel_uploads,
         request_timeout_s=server.request_timeout_s,
+        archive_bytes=server.archive_mb * 1024 * 1024,
+        roots=server.roots,
     )

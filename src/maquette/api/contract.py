@@ -5,6 +5,7 @@ No `default` response and no 500: a reply that is not listed is a bug, and the t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -46,6 +47,11 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
         return app.openapi_schema
 
     app.openapi = described
+
+
+def written(document: Mapping[str, Any]) -> str:
+    """Write the contract as the repository keeps it."""
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _completed(routes: Sequence[APIRoute], schema: dict[str, Any]) -> dict[str, Any]:
@@ -91,20 +97,18 @@ def _implied(route: APIRoute, operation: dict[str, Any]) -> list[type[e.Maquette
     """Say what the door may answer, and the reading of the request."""
     door = door_of(route.dependant)
     assert door is not None, f"{route.path} has no door"
-    implied: list[type[e.MaquetteError]] = [e.CrossSite]
+    implied: list[type[e.MaquetteError]] = [e.CrossSite, e.BadParameter]
     operation["x-needs"] = door.needs.value
     if door.counts:
         implied.append(e.TooManyRequests)
     if isinstance(door, HouseDoor | ProjectDoor):
         implied += [e.Unauthenticated, e.Forbidden]
-        operation["security"] = [{"session": []}, {"bearer": []}]
+        operation["security"] = [{"bearer": []}]
         operation["x-scope"] = door.scope.value
     if isinstance(door, ProjectDoor):
         implied.append(e.ProjectNotFound)
     if "requestBody" in operation:
-        implied += [e.BadParameter, e.RequestTooLarge]
-    if operation.get("parameters"):
-        implied.append(e.BadParameter)
+        implied.append(e.RequestTooLarge)
     return implied
 
 
@@ -117,10 +121,11 @@ def _is_frameworks(words: Mapping[str, Any] | None) -> bool:
 
 
 _SECURITY = {
-    "session": {"type": "apiKey", "in": "cookie", "name": "maquette_session"},
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key (`mq_…`), or an access token of `/api/auth/token`.",
+        "description": "An API key (`mq_…`), or an access token of `/api/auth/token`. Browsers "
+        "sign in at `/api/auth/login` instead: a cookie, and `X-CSRF-Token` with every change. "
+        "In single-user mode nobody has to show anything.",
     },
 }

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from maquette.api import credentials
 from maquette.api.house import House, TheHouse
-from maquette.core.errors import Forbidden, ProjectNotFound, Unauthenticated
+from maquette.core.errors import Forbidden, ProjectNotFound
 from maquette.core.people import Caller, Needs, Scope, may
 from maquette.db.tables import Project
 from maquette.services import members, projects
@@ -53,9 +53,11 @@ class Door:
         found = await credentials.identify(connection, house)
         address = connection.client.host if connection.client else "unknown"
         who = address if found is None else found.key
-        connection.state.allowance = house.limits.count(who)
+        if self.counts:
+            connection.state.allowance = house.limits.count(who)
         if found is None:
-            raise Unauthenticated("Sign in, or send an API key: `Authorization: Bearer …`.")
+            raise credentials.nobody(connection)
+        credentials.check_csrf(connection, house, found)
         if self.scope not in found.scopes:
             raise Forbidden(f"This key lacks the scope {self.scope.value!r}; make one that has it.")
         return found
@@ -76,10 +78,16 @@ class ProjectDoor(Door):
 
     async def __call__(self, connection: HTTPConnection, house: TheHouse, slug: Slug) -> Entry:
         found = await self.caller(connection, house)
-        project = await projects.find(house.studio, slug)
+        unknown = ProjectNotFound(f"There is no project {slug!r} that you are a member of.")
+        try:
+            project = await projects.find(house.studio, slug)
+        except ProjectNotFound:  # its words propose names that may be somebody else's
+            if found.is_admin:
+                raise
+            raise unknown from None
         member = await members.role_in(house.studio, found, project.id)
         if not may(found, Needs.PROJECT_VIEWER, member):
-            raise ProjectNotFound(f"There is no project {slug!r} that you are a member of.")
+            raise unknown
         if not may(found, self.needs, member):
             raise Forbidden(f"In the project {slug!r} you may look, but not change this.")
         return Entry(found, project)
@@ -99,8 +107,11 @@ SignedIn = Annotated[Caller, Depends(HouseDoor(Needs.SIGNED_IN))]
 Spender = Annotated[Caller, Depends(HouseDoor(Needs.SIGNED_IN, Scope.SPEND))]
 Changer = Annotated[Caller, Depends(HouseDoor(Needs.SIGNED_IN, Scope.WRITE))]
 Creator = Annotated[Caller, Depends(HouseDoor(Needs.CREATOR))]
+Oneself = Annotated[Caller, Depends(HouseDoor(Needs.SIGNED_IN, Scope.ADMIN))]
 Admin = Annotated[Caller, Depends(HouseDoor(Needs.ADMIN))]
 Viewing = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_VIEWER))]
+Glancing = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_VIEWER, counts=False))]
+"""At thumbnails: a gallery that is scrolled asks for hundreds."""
 Liking = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_VIEWER, Scope.WRITE))]
 Editing = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_EDITOR))]
 Spending = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_EDITOR, Scope.SPEND))]
@@ -109,13 +120,18 @@ Anybody = Depends(OpenDoor(Needs.NOTHING))
 Probing = Depends(OpenDoor(Needs.NOTHING, counts=False))
 
 
-def door_of(dependant: object) -> Door | None:
-    """Return the door of a route, for the walk over all of them and for the contract."""
+def doors_of(dependant: object) -> list[Door]:
+    """Return the doors of a route, for the walk over all of them; it must be one.
+
+    One that other dependencies go through as well is still one: it is asked once a request.
+    """
     call = getattr(dependant, "call", None)
     if isinstance(call, Door):
-        return call
-    for one in cast("list[object]", getattr(dependant, "dependencies", [])):
-        found = door_of(one)
-        if found is not None:
-            return found
-    return None
+        return [call]
+    behind = cast("list[object]", getattr(dependant, "dependencies", []))
+    return list(dict.fromkeys(door for one in behind for door in doors_of(one)))
+
+
+def door_of(dependant: object) -> Door | None:
+    """Return the door of a route, for the contract."""
+    return next(iter(doors_of(dependant)), None)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from maquette.api.limits import RateLimits
+from maquette.api.metrics import Metrics
 from maquette.services.feed import Feed
 from maquette.services.studio import Studio
+from maquette.services.thumbs import Thumbnails
+from maquette.services.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Rules:
     upload_bytes: int
     parallel_uploads: int
     request_timeout_s: float
+    archive_bytes: int = 16 * 1024**3
+    roots: frozenset[Path] = frozenset()
+    """Below which an administrator may put projects' roots, where people sign in."""
 
 
 @dataclass
@@ -38,11 +45,16 @@ class House:
     rules: Rules
     feed: Feed
     limits: RateLimits
+    tokens: Tokens = field(default_factory=Tokens)
+    """Signs access tokens; a key of its own where nobody signs in."""
+    metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     uploads: asyncio.Semaphore = field(init=False)
+    thumbnails: Thumbnails = field(init=False)
 
     def __post_init__(self) -> None:
         self.uploads = asyncio.Semaphore(self.rules.parallel_uploads)
+        self.thumbnails = Thumbnails(self.studio)
 
     def stop(self) -> None:
         """Take nothing new; those who follow events are told to come back later."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -14,7 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from maquette.api import problems
 from maquette.api.house import Rules
 from maquette.core import correlation
-from maquette.core.errors import CrossSite, MaquetteError, RequestTimedOut, RequestTooLarge
+from maquette.core.errors import (
+    BadParameter,
+    CrossSite,
+    MaquetteError,
+    RequestTimedOut,
+    RequestTooLarge,
+)
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -94,6 +101,8 @@ class Addressed:
                 f"This studio does not answer under the name {name!r}. Open it at localhost, or "
                 "add the name to MAQUETTE_SERVER__HOSTS."
             )
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            return BadParameter("The address contains a NUL character, which no name has.")
         unsafe = scope["type"] == "websocket" or scope["method"] not in _SAFE
         origin = headers.get("origin")
         if not unsafe:
@@ -102,7 +111,7 @@ class Addressed:
             if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
                 return None
             origin = headers["sec-fetch-site"]
-        elif urlsplit(origin).netloc.lower() == host.lower() or origin in self._rules.origins:
+        elif _site(origin) == host.lower() or origin in self._rules.origins:
             return None
         return CrossSite(
             f"A page of {origin!r} made this request; only the studio's own pages may. "
@@ -110,10 +119,18 @@ class Addressed:
         )
 
 
+def _site(origin: str) -> str:
+    """Return host and port of an origin; nothing for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
 class Bounded:
     """Reads no body over the limit, and answers in time; streams and uploads have limits of theirs.
 
-    A route says with `request.state` … that it reads its body itself: see `api.uploads`.
+    What an upload or a stream is, `exempt` says.
     """
 
     def __init__(self, app: ASGIApp, rules: Rules, exempt: Callable[[Scope], bool]) -> None:
@@ -125,38 +142,88 @@ class Bounded:
         if scope["type"] != "http" or self._exempt(scope):
             await self._app(scope, receive, send)
             return
-        limit = self._rules.body_bytes
+        most = self._rules.body_bytes
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdigit() and int(declared) > limit:
-            await _refuse(_too_large(limit), scope, receive, send)
+        if declared.isdigit() and int(declared) > most:
+            await _refuse(_too_large(most), scope, receive, send)
             return
         began = False
-        read = 0
-
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > limit:
-                raise _too_large(limit)
-            return message
-
-        async def noted(message: Message) -> None:
-            nonlocal began
-            began = True
-            await send(message)
-
+        longest_s = self._rules.request_timeout_s
         try:
-            async with asyncio.timeout(self._rules.request_timeout_s):
-                await self._app(scope, counted, noted)
+            async with asyncio.timeout(longest_s):
+                body = await _whole(receive, most)
+            _check_text(body)
+        except TimeoutError:
+            await _refuse(_too_slow(longest_s), scope, receive, send)
+            return
+        except MaquetteError as error:
+            await _refuse(error, scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(longest_s) as limit:
+
+                async def noted(message: Message) -> None:
+                    nonlocal began
+                    began = True
+                    limit.reschedule(None)  # an answer that has begun may take its time
+                    await send(message)
+
+                await self._app(scope, again(body, receive), noted)
         except TimeoutError:
             if began:
                 raise
             problem = RequestTimedOut(
-                f"No answer within {self._rules.request_timeout_s:g} s. What was begun goes on; "
-                "look at it before you ask again."
+                f"No answer within {longest_s:g} s. What was begun goes on; look at it before you "
+                "ask again."
             )
             await _refuse(problem, scope, receive, send)
+
+
+def _too_slow(longest_s: float) -> RequestTimedOut:
+    return RequestTimedOut(f"The body did not come within {longest_s:g} s; nothing was done.")
+
+
+async def _whole(receive: Receive, limit: int) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":  # half a body is not a shorter one
+            raise BadParameter("The connection ended before the body did; send it again.")
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def again(body: bytes, receive: Receive) -> Receive:
+    """Let the application read a body that was read already, then what comes after it."""
+    told = False
+
+    async def replayed() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+def _check_text(body: bytes) -> None:
+    """Refuse JSON text that no database can keep: NUL characters and halves of surrogates."""
+    if b"\\u" not in body:
+        return
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadParameter("The body has half of a surrogate pair, which is no text.") from None
+    except ValueError:  # no JSON: whoever reads it says so
+        return
+    except RecursionError:
+        raise BadParameter("The body is nested deeper than anything here is.") from None
+    if rb"\u0000" in body and "\\u0000" in json.dumps(json.loads(body), ensure_ascii=False):
+        raise BadParameter("The body has a NUL character; leave it out.")
 
 
 def _too_large(limit: int) -> RequestTooLarge:

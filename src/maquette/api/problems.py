@@ -7,14 +7,17 @@ the orchestrator's clients, `error` with the members that OpenAI's clients read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.types import ExceptionHandler
 
 from maquette.core import correlation
 from maquette.core import errors as e
@@ -29,6 +32,8 @@ STATUS: Mapping[type[e.MaquetteError], int] = {
     e.RequestTooLarge: 413,
     e.UnsupportedMedia: 415,
     e.RangeOutside: 416,
+    e.ProtocolUnsupported: 412,
+    e.ChecksumMismatch: 460,  # tus 1.0 made it
     e.Denied: 403,
     e.Unauthenticated: 401,
     e.NotFound: 404,
@@ -44,7 +49,9 @@ STATUS: Mapping[type[e.MaquetteError], int] = {
     e.ProviderUnavailable: 503,
     e.EndpointResting: 503,
     e.ConnectionRefused: 422,
-    e.OperationFailed: 500,
+    e.OperationFailed: 422,
+    e.OperationCrashed: 503,
+    e.StepCrashed: 503,
     e.OperationTimedOut: 504,
     e.Cancelled: 409,
     e.StorageUnavailable: 503,
@@ -118,25 +125,35 @@ def response(error: e.MaquetteError, path: str, param: str | None = None) -> JSO
         headers["Retry-After"] = str(max(1, round(wait_s)))
     elif status == 503:
         headers["Retry-After"] = "5"
+    if status == 416:
+        headers["Content-Range"] = f"bytes */{error.facts.get('size_bytes')}"
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="maquette"'
     return JSONResponse(document(error, path, param), status, headers, media_type=MEDIA_TYPE)
 
 
-async def _ours(request: Request, error: Exception) -> JSONResponse:
+async def _ours(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
     assert isinstance(error, e.MaquetteError)
     if status_of(type(error)) >= 500:
         log.warning("request failed: %s: %s", error.code, error)
-    return response(error, request.url.path)
+    return await _answer(connection, response(error, connection.url.path))
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+async def _answer(connection: HTTPConnection, reply: JSONResponse) -> JSONResponse | None:
+    """Answer a request; deny a WebSocket that was not accepted yet."""
+    if not isinstance(connection, WebSocket):
+        return reply
+    await connection.send_denial_response(reply)
+    return None
+
+
+async def _invalid(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
     first = error.errors()[0]
     where, *path = [str(part) for part in first["loc"]] or ["body"]
     name = ".".join(path) or where
     problem = e.BadParameter(f"{name} in the {where} cannot be used: {first['msg']}.")
-    return response(problem, request.url.path, name)
+    return await _answer(connection, response(problem, connection.url.path, name))
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
@@ -154,7 +171,21 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     answer = response(problem, request.url.path)
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
+    if error.status_code == 405:
+        answer.headers["Allow"] = ", ".join(_methods(request))
     return answer
+
+
+def _methods(request: Request) -> list[str]:
+    """Return all methods of an address: the framework names those of its first route alone.
+
+    Where a name of ours stands in the place of a parameter, it is that which was meant.
+    """
+    routes: Sequence[APIRoute] = request.app.state.routes
+    found = [route for route in routes if route.path_regex.match(request.url.path)]
+    fewest = min((len(route.param_convertors) for route in found), default=0)
+    meant = (route for route in found if len(route.param_convertors) == fewest)
+    return sorted({one for route in meant for one in route.methods or ()})
 
 
 async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
@@ -167,9 +198,14 @@ async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
     return response(problem, request.url.path)
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     """Teach the app to render every error."""
-    app.add_exception_handler(e.MaquetteError, _ours)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.state.routes = routes
+    for kind, handler in (
+        (e.MaquetteError, _ours),
+        (RequestValidationError, _invalid),
+        (WebSocketRequestValidationError, _invalid),
+        (HTTPException, _http),
+        (Exception, _unforeseen),
+    ):
+        app.add_exception_handler(kind, cast("ExceptionHandler", handler))

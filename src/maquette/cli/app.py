@@ -8,16 +8,24 @@ import typer
 
 from maquette import __version__
 from maquette.cli import (
+    aliases,
+    assets,
+    contract,
     database,
+    instruct,
     keep,
     look,
     models,
     picture,
+    privacy,
     project,
     run,
+    secret,
     serve,
     setup,
     spend,
+    user,
+    voice,
     words,
 )
 
@@ -51,13 +59,21 @@ def root(
 
 run.register(app)
 look.register(app)
+assets.register(app)
 picture.register(app)
 keep.register(app)
 setup.register(app)
 words.register(app)
 serve.register(app)
+aliases.register(app)
+contract.register(app)
 app.add_typer(models.models, name="models")
 app.add_typer(project.app, name="project")
+app.add_typer(secret.app, name="secret")
+app.add_typer(instruct.app, name="instruct")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(spend.app, name="spend")
+app.add_typer(user.app, name="user")
+app.add_typer(voice.app, name="voice")
 app.add_typer(database.app, name="db")
 app.add_typer(setup.tools, name="tools")

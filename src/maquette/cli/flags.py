@@ -181,7 +181,8 @@ SyncDelete = Annotated[
 SyncRequired = Annotated[
     bool,
     typer.Option(
-        "--storage-sync-required/--no-storage-sync-required", help="No mirror fails the run."
+        "--storage-sync-required/--no-storage-sync-required",
+        help="A failed sync fails the command.",
     ),
 ]
 IgnoredPython = Annotated[str | None, typer.Option(hidden=True)]

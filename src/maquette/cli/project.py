@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maquette.cli import arguments as a
+from maquette.cli import mirror, portable
 from maquette.cli.screen import print_json, say, table
 from maquette.cli.session import with_studio
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Projects and where their files are.", no_args_is_help=True)
 storage = typer.Typer(help="Where a project's files are.", no_args_is_help=True)
 app.add_typer(storage, name="storage")
+mirror.register(app, storage)
+portable.register(app)
 
 Slug = Annotated[str, typer.Argument(metavar="NAME", help="The project's name.")]
 Root = Annotated[
@@ -136,6 +139,30 @@ def ingest(
     with_studio(work)
 
 
+@app.command("notify")
+def notify(
+    slug: Slug,
+    url: Annotated[
+        str | None, typer.Argument(metavar="[URL]", help="Told by a POST when a run ends.")
+    ] = None,
+    *,
+    off: Annotated[bool, typer.Option("--off", help="Tell nobody any more.")] = False,
+    json: a.Json = False,
+) -> None:
+    """Say who is told when a run ends."""
+    from maquette.core.errors import BadParameter  # noqa: PLC0415 - as above
+
+    if (url is None) != off:
+        raise BadParameter("Give the address to tell, or --off, and not both.")
+
+    async def work(studio: Studio) -> ProjectFacts:
+        from maquette.services import projects  # noqa: PLC0415 - as above
+
+        return await projects.change(studio, slug, projects.Changes(notify_url=url))
+
+    _print(with_studio(work), json=json)
+
+
 @storage.command("set-local")
 def set_local(
     slug: Slug,
@@ -161,3 +188,5 @@ def _print(facts: ProjectFacts, *, json: bool) -> None:
     say(f"  root    {facts.root or 'not set: give --project-root to every command'}")
     say(f"  runs    {facts.runs}")
     say(f"  assets  {facts.assets}")
+    if facts.notifies is not None:
+        say(f"  tells   {facts.notifies}")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from maquette.cli import arguments as a
-from maquette.cli import plans
-from maquette.cli.exits import status_of_state
+from maquette.cli import mirror, plans
+from maquette.cli.exits import Exit, status_of_state
 from maquette.cli.flags import PlanFlags, RunFlags, takes
 from maquette.cli.look import print_summary
 from maquette.cli.screen import note, print_json, say
@@ -50,12 +50,12 @@ def dry(flags: PlanFlags, *, json: a.Json = False) -> None:
 @takes(PlanFlags, RunFlags)
 def run(flags: PlanFlags, more: RunFlags, *, json: a.Json = False) -> None:
     """Do the main job: edit every scene, judge, pick the best, post-process, log."""
-    _refuse_mirror(more)
     spending = spending_of(more.max_spend, confirmed=more.confirm_spend)
 
     async def work(studio: Studio) -> int:
         from maquette.services import starting  # noqa: PLC0415 - `--help` need not wait for it
 
+        await mirror.checked_before(studio, flags.project, more)
         planned = await _plan(studio, flags, confirmed=more.confirm_spend)
         if not json:
             plans.show_price(planned)
@@ -65,22 +65,12 @@ def run(flags: PlanFlags, more: RunFlags, *, json: a.Json = False) -> None:
             await _ingest_elsewhere(
                 studio, run_id, more.backend_db, required=more.backend_db_required
             )
-        return status
+        if status == Exit.INTERRUPTED:
+            return status
+        synced = await mirror.synced_after(studio, flags.project, planned.root, more)
+        return status or synced
 
     sys.exit(with_studio(work))
-
-
-def _refuse_mirror(more: RunFlags) -> None:
-    """Say before any work that there is no S3 mirror to sync to."""
-    from maquette.core.errors import BadParameter  # noqa: PLC0415 - as above
-
-    if more.storage_sync_required:
-        raise BadParameter(
-            "--storage-sync-required is set, but this project has no S3 mirror; nothing was "
-            "started. Leave the flag out."
-        )
-    if more.storage_sync_s3 or more.storage_sync_dry_run or more.storage_sync_delete:
-        note("the project has no S3 mirror, so nothing will be synced.")
 
 
 async def _plan(studio: Studio, flags: PlanFlags, *, confirmed: bool = True) -> Plan:

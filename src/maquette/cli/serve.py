@@ -34,10 +34,11 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the API and the studio, and work what is queued."""
-    from maquette import settings  # noqa: PLC0415 - `--help` need not wait for it
+    from maquette import logs, settings  # noqa: PLC0415 - `--help` need not wait for it
     from maquette.api.server import run_server  # noqa: PLC0415 - as above
 
     found = settings.load()
+    logs.configure(found.log_level, found.log_format)
     ports = list(dict.fromkeys([port, *(LEGACY_PORTS if legacy_ports else ())]))
     run_server(found, host, ports, work=work, say=say)
 
@@ -47,9 +48,11 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="Stop when nothing is left to do.")] = False,
 ) -> None:
     """Work queued runs and instructions, without serving."""
-    from maquette import settings  # noqa: PLC0415 - as above
+    from maquette import logs, settings  # noqa: PLC0415 - as above
 
-    asyncio.run(_work(settings.load(), once=once))
+    found = settings.load()
+    logs.configure(found.log_level, found.log_format)
+    asyncio.run(_work(found, once=once))
 
 
 async def _work(found: Settings, *, once: bool) -> None:

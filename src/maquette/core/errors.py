@@ -3,7 +3,8 @@
 MaquetteError
 ├── InvalidInput          the caller can fix it
 │   └── BadParameter · UnsupportedImage · ImageTooLarge · CapabilityMissing · UnsafePath ·
-│       NothingToDo · RequestTooLarge · UnsupportedMedia · RangeOutside · ArchiveDamaged
+│       NothingToDo · RequestTooLarge · UnsupportedMedia · RangeOutside · ArchiveDamaged ·
+│       ChecksumMismatch · ProtocolUnsupported
 ├── Denied                who asks may not have it
 │   └── Unauthenticated · Forbidden · CrossSite · QuotaExceeded
 ├── NotFound              nothing has that id here
@@ -13,7 +14,7 @@ MaquetteError
 │       ExportNotFound · NoSuchRoute
 ├── Conflict              the present state forbids it
 │   └── AlreadyExists · ProjectBusy · NotResumable · DatabaseTooNew · WrongState ·
-│       IdempotencyMismatch · StillWorking · MethodNotAllowed
+│       IdempotencyMismatch · StillWorking · MethodNotAllowed · SecretsLocked
 ├── Hurried               the server protects itself; asking again later helps
 │   └── TooManyRequests · RequestTimedOut · ShuttingDown
 ├── SpendRefused          money says no; nothing was sent
@@ -128,6 +129,18 @@ class ArchiveDamaged(InvalidInput):
     """The archive is not whole, or not one of ours; nothing of it was taken in."""
 
     code = "archive-damaged"
+
+
+class ChecksumMismatch(InvalidInput):
+    """The bytes that came are not those that were sent; none of them were kept."""
+
+    code = "checksum-mismatch"
+
+
+class ProtocolUnsupported(InvalidInput):
+    """The client speaks a version of the protocol that is not understood here."""
+
+    code = "protocol-unsupported"
 
 
 class Denied(MaquetteError):
@@ -314,6 +327,12 @@ class MethodNotAllowed(Conflict):
     """The address does not answer to this method."""
 
     code = "method-not-allowed"
+
+
+class SecretsLocked(Conflict):
+    """Secrets cannot be sealed or opened: the master key is missing, wrong or open to others."""
+
+    code = "secrets-locked"
 
 
 class Hurried(MaquetteError):

@@ -263,3 +263,15 @@ def receipt(spent: Spent) -> dict[str, str | float | None]:
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
     }
+
+
+@dataclass(frozen=True)
+class Words:
+    """Who writes, describes and chats; without a language model the first two are embedded."""
+
+    writer: PromptWriter
+    describer: PictureDescriber
+    templates: PromptWriter
+    analyser: PictureDescriber
+    model: ChatModel | None = None
+    """None: none is configured."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
@@ -91,6 +91,9 @@ class Provider(ABC):
     tool: ClassVar[Tool | None] = None
     """What has to be got first, where it does not come with the package."""
 
+    key_name: str | None = None
+    """The name under which its key is kept, as `run.secret` is asked for it; None: it has none."""
+
     @classmethod
     def build(cls, config: Any, rules: WireRules) -> Provider:
         """Make the process's instance from a checked `config`; one without needs takes none."""
@@ -100,8 +103,11 @@ class Provider(ABC):
     def models(self) -> Sequence[ModelProfile]:
         """List what can be asked for."""
 
-    def missing(self) -> str | None:
-        """Say what has to be configured first; None: ready."""
+    def missing(self, keys: Collection[str] = ()) -> str | None:
+        """Say what has to be configured first; None: ready.
+
+        `keys` are the names of a project's own keys, which count beside the installation's.
+        """
         return None
 
     def limits(self) -> Limits:

@@ -20,6 +20,8 @@ MOST_CHARACTERS = 4096
 MOST_AUDIO_BYTES = 25_000_000
 """Of one recording; the limit of OpenAI's audio API."""
 SLOWEST, FASTEST = 0.25, 4.0
+FORMS = ("wav", "mp3", "flac", "opus")
+"""What sound may be asked for as."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,11 @@ class Speaker(ABC):
         """Give an upper bound, purely; raise `PriceUnknown` rather than guess."""
 
     @abstractmethod
-    async def speak(self, text: str, voice: str = "", rate: float = 1.0) -> Spoken:
+    async def speak(self, text: str, voice: str = "", rate: float = 1.0, form: str = "") -> Spoken:
         """Speak the text; `voice` empty is the default one, `rate` is times the usual speed.
 
         Raise `BadParameter` for a text that is empty or longer than `MOST_CHARACTERS`, for a voice
-        that is not there and for a rate that cannot be had.
+        that is not there, and for a rate or a `form` (one of `FORMS`) that cannot be had.
         """
 
 
@@ -138,3 +140,11 @@ class Listener(ABC):
     @abstractmethod
     async def listen(self, audio: Audio) -> Transcript:
         """Write down what is said; raise `BadParameter` for what cannot be read or is too long."""
+
+
+@dataclass(frozen=True)
+class Voices:
+    """Who speaks and who listens."""
+
+    speaker: Speaker
+    listener: Listener

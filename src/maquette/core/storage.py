@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, NewType
+from typing import Any, ClassVar, NewType
+
+from pydantic import BaseModel, SecretStr
 
 from maquette.core.errors import BadParameter
 from maquette.core.requests import Digest
+from maquette.core.wire import WireRules
 
 _PIECE = 256 * 1024
 
@@ -47,12 +51,32 @@ class Stored:
 
     key: Key
     size_bytes: int
+    modified: datetime | None = field(default=None, compare=False)
+    """When it was stored, or asked to be stored, last; None: the store does not say."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a store that needs settings is given besides them."""
+
+    rules: WireRules
+    key: Callable[[str], SecretStr]
+    """Return a key of the installation; raise `CapabilityMissing`."""
+    owner: Callable[[Path], Awaitable[str]]
+    """Return the id of the project whose private folder this is."""
 
 
 class Storage(ABC):
     """Write-once objects. A key is never overwritten with other bytes."""
 
     id: ClassVar[str]
+    config: ClassVar[type[BaseModel] | None] = None
+    """The section of the settings that it needs; None: a folder is enough."""
+
+    @classmethod
+    def opener(cls, config: Any, around: Surroundings) -> Callable[[Path], Storage]:
+        """Return what opens a project's store by its private folder; `config` was checked."""
+        return cls
 
     @abstractmethod
     def __init__(self, root: Path) -> None:

@@ -13,6 +13,8 @@ class WireRules:
 
     paid_calls: bool = True
     """Off: nothing but loopback is ever reached. Tests keep it off."""
+    loopback: bool = True
+    """Off: this machine is called only where `private_hosts` names it, as any private address."""
     private_hosts: frozenset[str] = frozenset()
     """Hosts in private address ranges that the administrator allowed by name or address."""
     connect_timeout_s: float = 10.0

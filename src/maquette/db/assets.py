@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core.errors import AssetNotFound
-from maquette.db.tables import Asset, AssetParent, Blob, File
+from maquette.db.tables import Asset, AssetParent, Blob, File, Job, Run
 from maquette.db.upsert import insert_missing
 
 
@@ -41,13 +41,16 @@ class NewAsset:
     job_id: str | None = None
     cache_key: str | None = None
     cost_nano: int = 0
+    creator_id: str | None = None
+    """None: who began the run of its job, if it has one."""
     id: str = field(default_factory=lambda: str(uuid4()))
 
 
 async def add(session: AsyncSession, project_id: str, new: NewAsset, at: datetime) -> str:
     """Add an asset with its blob and lineage; return its id."""
-    blob = {"project_id": project_id, "created_at": at, **vars(new.blob)}
-    await insert_missing(session, Blob, [blob])
+    await _hold_blob(session, project_id, new.blob, at)
+    by_job, began = await _job_of(session, new.job_id)
+    request: Mapping[str, Any] = new.made_by.get("request") or by_job
     session.add(
         Asset(
             id=new.id,
@@ -56,6 +59,10 @@ async def add(session: AsyncSession, project_id: str, new: NewAsset, at: datetim
             kind=new.kind,
             name=new.name,
             job_id=new.job_id,
+            creator_id=new.creator_id or began,
+            prompt=request.get("prompt", ""),
+            provider=request.get("provider", ""),
+            model=request.get("model", ""),
             made_by=dict(new.made_by),
             cache_key=new.cache_key,
             cost_nano=new.cost_nano,
@@ -66,6 +73,32 @@ async def add(session: AsyncSession, project_id: str, new: NewAsset, at: datetim
     rows = [{"asset_id": new.id, "parent_id": parent, "role": role} for parent, role in new.parents]
     await insert_missing(session, AssetParent, rows)
     return new.id
+
+
+async def _hold_blob(session: AsyncSession, project_id: str, new: NewBlob, at: datetime) -> None:
+    """Write a blob's row where it is missing; until the commit nobody can purge it."""
+    row = {"project_id": project_id, "created_at": at, **vars(new)}
+    await insert_missing(session, Blob, [row])
+    if session.get_bind().dialect.name != "postgresql":
+        return
+    held = (
+        select(Blob.digest)
+        .where(Blob.project_id == project_id, Blob.digest == new.digest)
+        .with_for_update(read=True, key_share=True)
+    )
+    if (await session.execute(held)).first() is None:  # it was purged in this very moment
+        await insert_missing(session, Blob, [row])
+
+
+async def _job_of(
+    session: AsyncSession, job_id: str | None
+) -> tuple[Mapping[str, Any], str | None]:
+    """Return the request of a job, empty where it has none, and who began its run."""
+    if job_id is None:
+        return {}, None
+    query = select(Job.spec, Run.creator_id).join(Run, Run.id == Job.run_id).where(Job.id == job_id)
+    found = (await session.execute(query)).one_or_none()
+    return ({}, None) if found is None else (found[0].get("request") or {}, found[1])
 
 
 async def by_id(session: AsyncSession, asset_id: str) -> Asset:
@@ -92,14 +125,24 @@ async def get(session: AsyncSession, asset_id: str) -> tuple[Asset, Blob]:
 async def with_digest(
     session: AsyncSession, project_id: str, digest: str, kind: str
 ) -> Asset | None:
-    """Return the oldest asset of that kind with those bytes."""
+    """Return the oldest asset of that kind with those bytes, one in the trash where all are."""
     query = (
         select(Asset)
         .where(Asset.project_id == project_id, Asset.digest == digest, Asset.kind == kind)
-        .order_by(Asset.created_at, Asset.id)
+        .order_by(Asset.deleted_at.is_not(None), Asset.created_at, Asset.id)
         .limit(1)
     )
     return (await session.execute(query)).scalar_one_or_none()
+
+
+async def used_again(
+    session: AsyncSession, project_id: str, digest: str, kind: str
+) -> Asset | None:
+    """Do as `with_digest`, and take what is found out of the trash."""
+    found = await with_digest(session, project_id, digest, kind)
+    if found is not None:
+        found.deleted_at = None
+    return found
 
 
 async def cached(

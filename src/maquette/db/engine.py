@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+import hashlib
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from maquette.core.errors import StorageFull, StorageReadOnly, StorageUnavailable
 from maquette.db import events
@@ -19,6 +23,9 @@ _WRITES = "maquette_writes"
 _DESK = 0x6D61_7175_6574_7465
 """The advisory lock's number: "maquette" in ASCII."""
 _PRAGMAS = ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")
+
+
+_UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
 
 
 def sqlite_url(path: Path) -> str:
@@ -68,7 +75,7 @@ class Database:
                 self._engine, expire_on_commit=False, autoflush=False
             ) as session:
                 yield session
-        except OperationalError as error:
+        except _UNREACHABLE as error:
             raise _explain(error) from error
 
     @asynccontextmanager
@@ -80,16 +87,31 @@ class Database:
         if self.is_sqlite:
             yield True
             return
-        async with self._engine.connect() as connection:
+        async with self._locked(_DESK) as mine:
+            yield mine
+
+    @asynccontextmanager
+    async def alive(self, name: str) -> AsyncGenerator[bool]:
+        """Hold a name until the block ends or the process dies; False while another does.
+
+        SQLite's names are locked files beside it, which never leave its machine either.
+        """
+        if self.is_sqlite:
+            with _locked_file(Path(f"{make_url(self.url).database}.alive"), name) as mine:
+                yield mine
+            return
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        async with self._locked(key) as mine:
+            yield mine
+
+    @asynccontextmanager
+    async def _locked(self, key: int) -> AsyncGenerator[bool]:
+        """Hold an advisory lock on a connection of its own: the pool's are for transactions."""
+        own = create_async_engine(self._engine.url, poolclass=NullPool)
+        async with own.connect() as connection:  # closing it frees the lock
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             asked = text("SELECT pg_try_advisory_lock(:key)")
-            mine = bool((await connection.execute(asked, {"key": _DESK})).scalar_one())
-            try:
-                yield mine
-            finally:
-                if mine:
-                    freed = text("SELECT pg_advisory_unlock(:key)")
-                    await connection.execute(freed, {"key": _DESK})
+            yield bool((await connection.execute(asked, {"key": key})).scalar_one())
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:
@@ -101,7 +123,7 @@ class Database:
             ):
                 yield session
                 news = await events.write(session)
-        except OperationalError as error:
+        except _UNREACHABLE as error:
             raise _explain(error) from error
 
         if news:
@@ -112,12 +134,31 @@ class Database:
         await self._engine.dispose()
 
 
-def _explain(error: OperationalError) -> StorageUnavailable:
-    words = str(error.orig).lower()
+@contextmanager
+def _locked_file(folder: Path, name: str) -> Generator[bool]:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.lock"
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+        with suppress(OSError):  # somebody is just looking whether it is held
+            path.unlink()
+
+
+def _explain(error: Exception) -> StorageUnavailable:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    words = str(cause).lower()
     if "full" in words or "no space" in words:
         return StorageFull("The disk that holds the database is full; free some space and resume.")
     if "readonly" in words or "read-only" in words:
         return StorageReadOnly(
             "The database cannot be written; make its folder writable or set MAQUETTE_HOME."
         )
-    return StorageUnavailable(f"The database does not answer: {error.orig}. Try again.")
+    return StorageUnavailable(f"The database does not answer: {cause}. Try again.")

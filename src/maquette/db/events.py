@@ -77,3 +77,15 @@ async def after_id(session: AsyncSession, last_id: int, limit: int) -> Sequence[
     """Return a page of all events that came after `last_id`, oldest first."""
     query = select(Event).where(Event.id > last_id).order_by(Event.id).limit(limit)
     return (await session.execute(query)).scalars().all()
+
+
+async def partials_of(session: AsyncSession, run_id: str, job_id: str) -> dict[str, str]:
+    """Return the partial pictures that a job's events named: SHA-256 → media type."""
+    query = select(Event.data).where(
+        Event.run_id == run_id, Event.job_id == job_id, Event.kind == "partial"
+    )
+    return {
+        data["sha256"]: data["media_type"]
+        for data in (await session.execute(query)).scalars()
+        if "sha256" in data
+    }

@@ -44,12 +44,39 @@ async def take(
     return None if mine.created_at == at and mine.body_hash == body_hash else mine
 
 
+async def take_over(session: AsyncSession, found: IdempotencyKey, at: datetime) -> bool:
+    """Take the key of a request that died before it made anything; one of many who try does."""
+    taken = await session.execute(
+        update(IdempotencyKey)
+        .where(
+            IdempotencyKey.caller == found.caller,
+            IdempotencyKey.key == found.key,
+            IdempotencyKey.created_at == found.created_at,
+            IdempotencyKey.state == "working",
+            IdempotencyKey.resource.is_(None),
+        )
+        .values(created_at=at)
+        .returning(IdempotencyKey.key)
+        .execution_options(synchronize_session=False)
+    )
+    return taken.first() is not None
+
+
 async def claim(session: AsyncSession, claim: Claim, resource: str) -> None:
-    """Note what the request has made, in the commit that makes it."""
-    found = await session.get(IdempotencyKey, (claim.caller, claim.key))
-    if found is None or found.resource is not None:
+    """Note what the request has made, in the commit that makes it; one request alone can."""
+    noted = await session.execute(
+        update(IdempotencyKey)
+        .where(
+            IdempotencyKey.caller == claim.caller,
+            IdempotencyKey.key == claim.key,
+            IdempotencyKey.resource.is_(None),
+        )
+        .values(resource=resource)
+        .returning(IdempotencyKey.key)
+        .execution_options(synchronize_session=False)
+    )
+    if noted.first() is None:
         raise Conflict("This idempotency key was used by another request meanwhile; nothing ran.")
-    found.resource = resource
 
 
 async def answer(session: AsyncSession, claim: Claim, status: int, reply: str) -> None:
@@ -59,6 +86,11 @@ async def answer(session: AsyncSession, claim: Claim, status: int, reply: str) -
         .where(IdempotencyKey.caller == claim.caller, IdempotencyKey.key == claim.key)
         .values(state="done", status=status, reply=reply)
     )
+
+
+async def expire(session: AsyncSession, at: datetime) -> None:
+    """Forget the keys whose time is over."""
+    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < at))
 
 
 async def forget(session: AsyncSession, claim: Claim) -> None:

@@ -130,8 +130,23 @@ async def _open_hold(
     if not reopened:
         session.add(Hold(job_id=job_id, remaining_nano=amount_nano, is_open=True, day=day))
         await session.flush()
+    elif not await _standing(session, job_id, day):
+        # Another person goes on with the job: from now on it counts in their counters alone.
+        others = HoldBudget.budget_id.not_in(budget_ids)
+        await session.execute(
+            delete(HoldBudget).where(HoldBudget.job_id == job_id, HoldBudget.day == day, others)
+        )
     links = [{"job_id": job_id, "day": day, "budget_id": one} for one in budget_ids]
     await insert_missing(session, HoldBudget, links)
+
+
+async def _standing(session: AsyncSession, job_id: str, day: str) -> bool:
+    """Say whether an attempt of the job's earlier hold still has money under way."""
+    open_states = (AttemptState.RESERVED, AttemptState.SENT, AttemptState.UNKNOWN)
+    query = select(Attempt.id).where(
+        Attempt.job_id == job_id, Attempt.day == day, Attempt.state.in_(open_states)
+    )
+    return (await session.execute(query.limit(1))).first() is not None
 
 
 async def reserve(session: AsyncSession, attempt: Attempt) -> None:

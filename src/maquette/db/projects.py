@@ -7,12 +7,13 @@ from datetime import datetime
 from difflib import get_close_matches
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core.errors import AlreadyExists, ProjectNotFound
-from maquette.db.tables import Project
+from maquette.db.runs import OF_PICTURES
+from maquette.db.tables import Asset, Project, Run
 
 
 async def by_slug(session: AsyncSession, slug: str) -> Project:
@@ -47,6 +48,22 @@ async def create(
     return project
 
 
+async def at_root(session: AsyncSession, root: str) -> set[str]:
+    """Return the ids of the projects that have this root, else of those that once worked there."""
+    now = await session.execute(select(Project.id).where(Project.root == root))
+    found = set(now.scalars())
+    if found:
+        return found
+    once = await session.execute(select(Run.project_id).where(Run.root == root).distinct())
+    return set(once.scalars())
+
+
+async def with_root(session: AsyncSession, root: str, *, besides: str) -> Sequence[str]:
+    """Return the slugs of the other projects that have this root."""
+    query = select(Project.slug).where(Project.root == root, Project.id != besides)
+    return (await session.execute(query.order_by(Project.slug))).scalars().all()
+
+
 async def everyone(session: AsyncSession) -> Sequence[Project]:
     return (await session.execute(select(Project).order_by(Project.slug))).scalars().all()
 
@@ -66,3 +83,12 @@ async def adopt_row(session: AsyncSession, known: Project) -> Project:
         session.add(found)
         await session.flush()
     return found
+
+
+async def counts(session: AsyncSession, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return how many runs and assets each of the projects has."""
+    both: list[dict[str, int]] = []
+    for column, further in ((Run.project_id, [OF_PICTURES]), (Asset.project_id, [])):
+        query = select(column, func.count()).where(column.in_(ids), *further).group_by(column)
+        both.append(dict((await session.execute(query)).all()))
+    return {one: (both[0].get(one, 0), both[1].get(one, 0)) for one in ids}

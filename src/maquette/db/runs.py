@@ -9,24 +9,30 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from maquette.core.errors import RunNotFound
+from maquette.core.errors import JobNotFound, RunNotFound
 from maquette.core.states import JobState
 from maquette.db.tables import Asset, Attempt, Candidate, Job, Run, Step
 
 OPEN = (JobState.QUEUED.value, JobState.RUNNING.value)
+OF_PICTURES = Run.kind == "pictures"
+"""The others are calls of language and speech models: `db.talk` reads those."""
 
 
 async def by_id(session: AsyncSession, run_id: str, project_id: str | None = None) -> Run:
     """Find a run by its id, an unambiguous beginning or end of it, or `latest`."""
-    query = select(Run).order_by(Run.created_at.desc(), Run.id.desc()).limit(2)
+    query = select(Run).where(OF_PICTURES).order_by(Run.created_at.desc(), Run.id.desc()).limit(2)
     if project_id is not None:
         query = query.where(Run.project_id == project_id)
+    exact = (await session.execute(query.where(Run.id == run_id))).scalar_one_or_none()
+    if exact is not None:
+        return exact
     if run_id != "latest":
-        query = query.where(Run.id.startswith(run_id) | Run.id.endswith(run_id))
+        part = Run.id.startswith(run_id, autoescape=True) | Run.id.endswith(run_id, autoescape=True)
+        query = query.where(part)
     found = (await session.execute(query)).scalars().all()
     if not found:
         raise RunNotFound(f"There is no run {run_id!r}. `maquette runs` lists them.")
-    if len(found) > 1 and run_id != "latest" and found[0].id != run_id:
+    if len(found) > 1 and run_id != "latest":
         raise RunNotFound(f"Several runs match {run_id!r}; write more of the id.")
     return found[0]
 
@@ -37,36 +43,49 @@ async def jobs_of(session: AsyncSession, run_id: str) -> Sequence[Job]:
 
 
 async def open_jobs(session: AsyncSession, limit: int) -> Sequence[Job]:
-    """Return the oldest jobs that wait or were left running."""
+    """Return the jobs that wait or were left running, the most urgent, then the oldest first."""
     query = (
         select(Job)
-        .where(Job.state.in_(OPEN))
-        .order_by(Job.created_at, Job.run_id, Job.position)
+        .join(Run, Run.id == Job.run_id)
+        .where(Job.state.in_(OPEN), OF_PICTURES)
+        .order_by(Job.priority.desc(), Job.created_at, Job.run_id, Job.position)
         .limit(limit)
     )
     return (await session.execute(query)).scalars().all()
 
 
 async def cancelled_open(session: AsyncSession) -> Sequence[Job]:
-    """Return the open jobs of runs that a person cancelled."""
+    """Return the open jobs that a person cancelled, or whose run."""
     query = (
         select(Job)
         .join(Run, Run.id == Job.run_id)
-        .where(Job.state.in_(OPEN), Run.cancel_requested_at.is_not(None))
+        .where(
+            OF_PICTURES,
+            Job.state.in_(OPEN),
+            Run.cancel_requested_at.is_not(None) | Job.cancel_requested_at.is_not(None),
+        )
     )
     return (await session.execute(query)).scalars().all()
 
 
 async def open_in_project(session: AsyncSession, project_id: str) -> str | None:
     """Return the id of an unfinished run of the project, if there is one."""
-    query = select(Run.id).where(Run.project_id == project_id, Run.state.in_(OPEN)).limit(1)
+    mine = (Run.project_id == project_id, OF_PICTURES, Run.state.in_(OPEN))
+    query = select(Run.id).where(*mine).limit(1)
     return (await session.execute(query)).scalar_one_or_none()
 
 
 async def open_runs_done(session: AsyncSession) -> Sequence[Run]:
     """Return the runs that are still marked open though none of their jobs is."""
     busy = select(Job.run_id).where(Job.state.in_(OPEN))
-    query = select(Run).where(Run.state.in_(OPEN), Run.id.not_in(busy)).order_by(Run.created_at)
+    done = Run.id.not_in(busy)
+    query = select(Run).where(Run.state.in_(OPEN), OF_PICTURES, done).order_by(Run.created_at)
+    return (await session.execute(query)).scalars().all()
+
+
+async def open_ids(session: AsyncSession) -> Sequence[str]:
+    """Return the ids of all runs that have not ended."""
+    query = select(Run.id).where(Run.state.in_(OPEN), OF_PICTURES)
     return (await session.execute(query)).scalars().all()
 
 
@@ -74,12 +93,42 @@ async def listing(
     session: AsyncSession, *, project_id: str | None, limit: int, before: str | None
 ) -> Sequence[Run]:
     """Return a keyset page of runs, newest first."""
-    query = select(Run).order_by(Run.id.desc()).limit(limit)
+    query = select(Run).where(OF_PICTURES).order_by(Run.id.desc()).limit(limit)
     if project_id is not None:
         query = query.where(Run.project_id == project_id)
     if before is not None:
         query = query.where(Run.id < before)
     return (await session.execute(query)).scalars().all()
+
+
+async def job_in(session: AsyncSession, project_id: str, job_id: str) -> Job:
+    """Return a project's job."""
+    query = select(Job).join(Run).where(Run.project_id == project_id, Job.id == job_id, OF_PICTURES)
+    found = (await session.execute(query)).scalar_one_or_none()
+    if found is None:
+        raise JobNotFound(f"There is no job {job_id!r} in this project; list its jobs to find it.")
+    return found
+
+
+async def jobs_page(
+    session: AsyncSession,
+    project_id: str,
+    *,
+    state: str | None,
+    run_id: str | None,
+    limit: int,
+    before: str | None,
+) -> Sequence[Job]:
+    """Return a keyset page of a project's jobs, the newest run's first."""
+    mine = (Run.project_id == project_id, OF_PICTURES)
+    query = select(Job).join(Run).where(*mine).order_by(Job.id.desc())
+    if state is not None:
+        query = query.where(Job.state == state)
+    if run_id is not None:
+        query = query.where(Job.run_id == run_id)
+    if before is not None:
+        query = query.where(Job.id < before)
+    return (await session.execute(query.limit(limit))).scalars().all()
 
 
 async def candidates_of(session: AsyncSession, job_id: str) -> Sequence[Candidate]:
@@ -138,6 +187,17 @@ async def set_job(session: AsyncSession, job_id: str, **values: Any) -> None:
     await session.execute(update(Job).where(Job.id == job_id).values(**values))
 
 
+async def set_priority(
+    session: AsyncSession, run_id: str, priority: int, job_id: str | None
+) -> int:
+    """Set it for the waiting jobs of a run, or one of them; return how many there were."""
+    query = update(Job).where(Job.run_id == run_id, Job.state == JobState.QUEUED.value)
+    if job_id is not None:
+        query = query.where(Job.id == job_id)
+    changed = await session.execute(query.values(priority=priority).returning(Job.id))
+    return len(changed.all())
+
+
 async def forget(session: AsyncSession, run_id: str) -> None:
     """Take an ingested run's rows away, to write them anew; its pictures stay."""
     mine = select(Job.id).where(Job.run_id == run_id)
@@ -151,6 +211,23 @@ async def forget(session: AsyncSession, run_id: str) -> None:
 
 async def count_open(session: AsyncSession) -> tuple[int, int]:
     """Return how many jobs wait and how many are being worked."""
-    query = select(Job.state, func.count()).where(Job.state.in_(OPEN)).group_by(Job.state)
+    query = (
+        select(Job.state, func.count())
+        .join(Run, Run.id == Job.run_id)
+        .where(Job.state.in_(OPEN), OF_PICTURES)
+        .group_by(Job.state)
+    )
     found: dict[str, int] = dict((await session.execute(query)).all())
     return found.get(JobState.QUEUED.value, 0), found.get(JobState.RUNNING.value, 0)
+
+
+async def roots(session: AsyncSession, project_id: str) -> Sequence[str]:
+    """Return the roots that a project's runs have had, the latest first."""
+    query = (
+        select(Run.root)
+        .where(Run.project_id == project_id, OF_PICTURES)
+        .group_by(Run.root)
+        .order_by(func.max(Run.id).desc())
+        .limit(20)
+    )
+    return (await session.execute(query)).scalars().all()

@@ -11,6 +11,17 @@ from typing import IO
 from maquette.core.errors import FileMissing, StorageUnavailable, UnsupportedImage
 from maquette.imaging.limits import DEFAULT_LIMITS, DecodeLimits
 
+SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/avif": ".avif",
+    "image/tiff": ".tif",
+    "image/gif": ".gif",
+    "image/bmp": ".bmp",
+}
+"""What a file of that media type is called."""
+
 
 @contextmanager
 def opened(path: Path, limits: DecodeLimits) -> Generator[IO[bytes]]:

@@ -105,6 +105,22 @@ def from_file(
     return _encoded(small, format)
 
 
+def from_bytes(
+    data: bytes,
+    name: str,
+    *,
+    side_px: int,
+    format: ThumbnailFormat = "webp",  # noqa: A002 - as in `from_pixels`
+    limits: DecodeLimits = DEFAULT_LIMITS,
+) -> bytes:
+    """Make a thumbnail of a picture whose bytes are in memory, for stores that keep no files.
+
+    Takes the parameters of `from_pixels`, raises what `decode` raises; `name` is for its words.
+    """
+    _check_parameters(side_px, format)
+    return _encoded(_shrunk(decode(data, name=name, limits=limits).pixels, side_px), format)
+
+
 def _check_parameters(side_px: int, kind: ThumbnailFormat) -> None:
     if not 1 <= side_px <= _MAX_SIDE_PX:
         raise BadParameter(f"side_px {side_px!r} is out of range; use 1 to {_MAX_SIDE_PX}.")

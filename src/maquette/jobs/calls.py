@@ -134,8 +134,9 @@ async def _attempt(bench: Bench, provider: Provider, wanted: Call) -> Answer:
     estimate = money.to_nano(priced(provider, wanted.request))
     if estimate:
         await _check_room(bench)
+    keys = await bench.shop.keys(bench.project_id)
     attempt = await attempts.reserve(bench, provider, wanted, estimate)
-    run = RunSide(bench, attempt)
+    run = RunSide(bench, attempt, keys)
     try:
         async with bench.shop.db.write() as session:
             await ledger.mark_sent(session, attempt.id, attempt.paid, bench.shop.clock.now())
@@ -151,7 +152,8 @@ async def _attempt(bench: Bench, provider: Provider, wanted: Call) -> Answer:
 
 async def _collect(bench: Bench, provider: Provider, wanted: Call, attempt: Attempt) -> Answer:
     """Ask for accepted work by its ticket, with patience; it is never sent a second time."""
-    ticket, run = Ticket(attempt.ticket or "", attempt.endpoint), RunSide(bench, attempt)
+    keys = await bench.shop.keys(bench.project_id)
+    ticket, run = Ticket(attempt.ticket or "", attempt.endpoint), RunSide(bench, attempt, keys)
     tried = 0
     while True:
         tried += 1

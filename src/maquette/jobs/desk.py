@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from maquette.core.errors import Cancelled, MaquetteError, OutcomeUnknown
 from maquette.core.pipeline import JobSpec
 from maquette.core.states import JobState, run_state
-from maquette.db import events, ledger, runs
+from maquette.db import events, ledger, notices, runs
 from maquette.db.tables import Job, Run
 from maquette.jobs import attempts, pipeline
 from maquette.jobs.engine import Engine
@@ -36,6 +38,9 @@ class Desk:
     finish: Finish
     problems: dict[str, MaquetteError] = field(default_factory=dict[str, MaquetteError])
     """Runs whose rows could not be written; the next desk tries again."""
+    patience_s: float = math.inf
+    """After so long this desk itself does: one that is never left must not leave them lying."""
+    _since: dict[str, float] = field(default_factory=dict[str, float])
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     _benches: dict[str, Bench] = field(default_factory=dict[str, Bench])
     _handed_back: set[str] = field(default_factory=set[str])
@@ -77,6 +82,7 @@ class Desk:
 
     async def _sweep(self, *, begin: bool) -> None:
         """Begin what waits, stop what is cancelled, close what is complete."""
+        self._forget_problems()
         async with self.shop.db.read() as session:
             cancelled = await runs.cancelled_open(session)
             waiting = await runs.open_jobs(
@@ -96,6 +102,13 @@ class Desk:
         for run in complete:
             if run.id not in self.problems:
                 await self._try_to_close(run.id)
+
+    def _forget_problems(self) -> None:
+        now = time.monotonic()
+        self._since = {run: self._since.get(run, now) for run in self.problems}
+        for run, since in self._since.items():
+            if now - since > self.patience_s:
+                del self.problems[run]
 
     async def _begin(self, job: Job) -> None:
         ticket = f"{job.id}.{job.round}"
@@ -170,7 +183,8 @@ class Desk:
         async with self.shop.db.write() as session:
             job = await session.get_one(Job, job_id)
             run = await session.get_one(Run, job.run_id)
-            if JobState(job.state).final or run.cancel_requested_at is not None:
+            stopped = run.cancel_requested_at or job.cancel_requested_at
+            if JobState(job.state).final or stopped is not None:
                 return None
             bench = self._bench(run, job)
             self._benches[job_id] = bench  # before the commit: from then on it can be cancelled
@@ -232,6 +246,7 @@ class Desk:
             run = await session.get_one(Run, run_id)
             jobs = await runs.jobs_of(session, run_id)
             run.state = run_state([JobState(job.state) for job in jobs]).value
+            await notices.add(session, run, self.shop.clock.now())
             self._record(session, run, None, "run_ended", now_state=run.state)
 
     def _record(

@@ -111,6 +111,21 @@ def admit(data: bytes, name: str) -> Facts:
     return Facts(header.media_type, width_px, height_px, picture.pixels.shape[2] == 4)
 
 
+def admit_file(path: Path, name: str) -> Facts:
+    """Decode a person's picture that lies in a file, which only this process then holds."""
+    from maquette.imaging.files import read_file  # noqa: PLC0415 - pixels load only in workers
+
+    return admit(read_file(path), name)
+
+
+def strip_file(source: Path, target: Path, name: str) -> None:
+    """Write a picture's file again without what its pixels do not need."""
+    from maquette.imaging.files import read_file  # noqa: PLC0415 - pixels load only in workers
+    from maquette.imaging.strip import strip  # noqa: PLC0415 - as above
+
+    target.write_bytes(strip(read_file(source), name=name))
+
+
 def preview(data: bytes, side_px: int) -> bytes:
     """Shrink a picture to fit a square; raise `UnsupportedImage` where it is none."""
     from maquette.imaging import codec, thumbnails  # noqa: PLC0415 - pixels load only in workers

@@ -17,18 +17,9 @@ from maquette.core.storage import object_key
 from maquette.db import assets, runs
 from maquette.db.tables import Candidate, Job
 from maquette.folders import BAD, OUTPUTS, Placed
+from maquette.imaging.files import SUFFIXES
 from maquette.jobs.chainlink import Link
 from maquette.jobs.job import Bench, Outcome
-
-_SUFFIX = {
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/webp": ".webp",
-    "image/avif": ".avif",
-    "image/tiff": ".tif",
-    "image/gif": ".gif",
-    "image/bmp": ".bmp",
-}
 
 
 @dataclass(frozen=True)
@@ -140,7 +131,7 @@ async def _place(bench: Bench, one: _Showing) -> Placed:
     return await asyncio.to_thread(
         bench.place.folders.place,
         source,
-        one.stem + _SUFFIX.get(blob.media_type, ".bin"),
+        one.stem + SUFFIXES.get(blob.media_type, ".bin"),
         archive_replaced=bench.spec.archive_replaced,
         at=bench.shop.clock.now(),
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pydantic import SecretStr
 
 from maquette.core.clock import Clock
 from maquette.core.operation import Operation
@@ -16,6 +14,7 @@ from maquette.core.registry import Registry
 from maquette.core.storage import Storage
 from maquette.db.engine import Database
 from maquette.folders import PRIVATE, Folders
+from maquette.jobs.keys import Keys
 from maquette.jobs.limits import Gates
 from maquette.jobs.workers import PixelPool
 
@@ -55,8 +54,8 @@ class Workshop:
     pool: PixelPool
     open_storage: Callable[[Path], Storage]
     open_folders: Callable[[Path], Folders]
-    secret: Callable[[str, str], SecretStr]
-    """(project id, name) -> key; raises `CapabilityMissing`."""
+    keys: Callable[[str], Awaitable[Keys]]
+    """(project id) -> what its calls are made with."""
     weights: Path
     """Where operations find their models."""
     rescue: Path

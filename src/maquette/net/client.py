@@ -132,7 +132,7 @@ async def allowed_addresses(
     """Return a host's addresses; raise `ConnectionRefused` for one that the rules do not allow."""
     found = await addresses(host, port)
     for address in found:
-        if address.is_loopback or _allowed(rules, host, address):
+        if (rules.loopback and address.is_loopback) or _allowed(rules, host, address):
             continue
         if not rules.paid_calls:
             raise ConnectionRefused(
@@ -177,8 +177,8 @@ async def addresses(host: str, port: int | None) -> list[Address]:
     look_up = partial(socket.getaddrinfo, host, port or 443, type=socket.SOCK_STREAM)
     try:
         found: list[Any] = await anyio.to_thread.run_sync(look_up)
-    except socket.gaierror as error:
-        if error.errno == socket.EAI_AGAIN:
+    except (socket.gaierror, UnicodeError) as error:  # the latter: no name can be so long
+        if isinstance(error, OSError) and error.errno == socket.EAI_AGAIN:
             raise ProviderUnavailable(
                 f"The address of {host!r} could not be looked up just now; nothing was sent. Check "
                 "the network."

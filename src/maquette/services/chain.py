@@ -73,7 +73,7 @@ def _checked(studio: Studio, step: Step) -> list[Backend]:
 def _ready(studio: Studio, backend: Backend) -> Backend:
     if isinstance(backend, Computed):
         return backends.resolve(studio.shop, backend)
-    missing = studio.shop.providers[backend.provider].missing()
+    missing = studio.missing(studio.shop.providers[backend.provider])
     if missing is not None:
         raise CapabilityMissing(f"{backend.provider!r} is not ready: {missing}")
     return backend
@@ -109,7 +109,7 @@ def default_background(studio: Studio) -> str:
     ranked = _ranked(studio, "background")
     for name in studio.shop.providers:
         provider = studio.shop.providers[name]
-        if backends.cutout_models(studio.shop, name) and provider.missing() is None:
+        if backends.cutout_models(studio.shop, name) and studio.missing(provider) is None:
             ranked.append((_SERVICES, name))
     return _first(ranked, "background")
 
@@ -170,7 +170,7 @@ def _own_editor(studio: Studio, own: Own) -> str | None:
     profile = own.profile
     if profile is None or profile.proof or "edit" not in profile.modes:
         return None
-    if studio.shop.providers[own.provider].missing() is not None:
+    if studio.missing(studio.shop.providers[own.provider]) is not None:
         return None
     return f"{own.provider}:{profile.id}"
 
@@ -181,7 +181,7 @@ def _no_editor(studio: Studio) -> str:
     ready = any(
         "edit" in model.modes and not model.proof
         for provider in providers
-        if provider.missing() is None
+        if studio.missing(provider) is None
         for model in provider.models()
     )
     return "name its model with --bg-refine-model" if ready else "no edit model is ready"

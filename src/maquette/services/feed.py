@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 
-from maquette.core.errors import MaquetteError
 from maquette.db import events
 from maquette.db.engine import Database
 from maquette.db.tables import Event
 
 _POLL_S = 0.1
 """How soon an event of another process is noticed."""
+_SILENCE_S = 15
 _KEPT = 4096
 _PAGE = 500
 log = logging.getLogger(__name__)
@@ -63,6 +63,11 @@ class Feed:
         self._db.news.append(self._poke.set)
         self._task = asyncio.create_task(self._follow(), name="feed")
 
+    @property
+    def alive(self) -> bool:
+        """Whether events are told: somebody reads them."""
+        return self._task is not None and not self._task.done()
+
     def end(self) -> None:
         """Let all followers go."""
         self._ended = True
@@ -83,7 +88,7 @@ class Feed:
             self._poke.clear()
             try:
                 await self._read()
-            except MaquetteError:
+            except Exception:  # whatever it is, followers wait for the next try
                 log.exception("the events could not be read; trying again")
                 await asyncio.sleep(1)
 
@@ -110,23 +115,28 @@ class Feed:
     def last(self) -> int:
         return self._last
 
-    async def after(self, last_id: int, wanted: Wanted) -> AsyncGenerator[Event | None]:
-        """Tell the wanted events after `last_id`, then each as it happens.
+    async def after(
+        self, last_id: int, sight: Callable[[], Awaitable[Wanted]]
+    ) -> AsyncGenerator[list[Event]]:
+        """Tell the events after `last_id` that `sight` covers, then more as they happen.
 
-        None when a while passed in silence: the follower then shows that it is still there.
+        Those that come together are told together; nothing at all, when a while passed in silence:
+        the follower then shows that it is still there.
         """
         while not self._ended:
             bell = self._news
-            for event in await self._missed(last_id):
-                last_id = event.id
-                if wanted.covers(event):
-                    yield event
-            if self._last > last_id:
-                continue
-            try:
-                await asyncio.wait_for(bell.wait(), 15)
-            except TimeoutError:
-                yield None
+            missed = await self._missed(last_id)
+            if missed:
+                last_id = missed[-1].id
+                wanted = await sight()
+                seen = [event for event in missed if wanted.covers(event)]
+                if seen:
+                    yield seen
+            elif self._last <= last_id:
+                try:
+                    await asyncio.wait_for(bell.wait(), _SILENCE_S)
+                except TimeoutError:
+                    yield []
 
     async def _missed(self, last_id: int) -> list[Event]:
         if last_id >= self._since:

@@ -18,6 +18,7 @@ from maquette.core.errors import (
 )
 from maquette.core.requests import Digest, Input, digest_of
 from maquette.disk import shortened
+from maquette.folders import PRIVATE, Folders
 from maquette.imaging.files import read_file
 from maquette.jobs.pixelwork import Facts, admit
 from maquette.jobs.workers import PixelPool
@@ -153,6 +154,17 @@ def clean_name(stem: str) -> str:
     if _RESERVED.fullmatch(kept):
         kept = f"_{kept}"
     return shortened(kept, _LONGEST).rstrip(" .") or "scene"
+
+
+def given_path(folders: Folders, asset_id: str, name: str) -> Path:
+    """Return where an asset that a run begins with is written out under a name for people."""
+    return folders.inside(f"{PRIVATE}/given/{asset_id}/{name}")
+
+
+def asset_of(path: Path) -> str | None:
+    """Return the asset that a written-out file shows; None for a file of a person's own."""
+    parts = path.parts
+    return parts[-2] if parts[-4:-2] == (PRIVATE, "given") else None
 
 
 async def load(pool: PixelPool, path: Path, what: str) -> GivenPicture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -15,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from maquette.core.errors import FileMissing, MaquetteError, ObjectNotFound, ProjectBusy
 from maquette.core.requests import Digest, digest_of
 from maquette.core.states import AttemptState
-from maquette.core.storage import Key, object_key, reply_key
-from maquette.db import assets, runs
+from maquette.core.storage import Key, Stored, object_key, reply_key
+from maquette.db import assets, portable, runs
 from maquette.db.tables import Asset, Attempt, Blob, Job, Project, Run
-from maquette.folders import PRIVATE, SHOWN, young
+from maquette.folders import LEFTOVER_S, PRIVATE, SHOWN, young
 from maquette.jobs.workshop import Place
 from maquette.services import projects
 from maquette.services.inputs import PICTURES, load
@@ -231,15 +232,25 @@ async def _leftovers(studio: Studio, place: Place, project_id: str) -> list[Left
     async with studio.shop.db.read() as session:
         known = await _needed(session, project_id)
     return [
-        Leftover(stored.key, stored.size_bytes, _is_young(place, stored.key))
-        for prefix in ("objects/", "replies/")
+        Leftover(stored.key, stored.size_bytes, _is_young(place, stored, studio.shop.clock.now()))
+        for prefix in ("objects/", "replies/", "thumbnails/")
         async for stored in place.storage.walk(prefix)
-        if stored.key not in known
+        if _stands_for(stored.key) not in known
     ]
 
 
-def _is_young(place: Place, key: Key) -> bool:
-    path = place.storage.local_path(key)
+def _stands_for(key: Key) -> Key:
+    """Return what must be needed for an object to be: a thumbnail goes with its picture."""
+    folder, _, name = key.rpartition("/")
+    if not folder.startswith("thumbnails/"):
+        return key
+    return object_key(Digest(name.partition(".")[0]))
+
+
+def _is_young(place: Place, stored: Stored, now: datetime) -> bool:
+    if stored.modified is not None:
+        return (now - stored.modified).total_seconds() < LEFTOVER_S
+    path = place.storage.local_path(stored.key)
     try:
         return path is not None and young(path)
     except FileNotFoundError:
@@ -250,12 +261,17 @@ async def _gone(studio: Studio, place: Place, project: Project, one: Leftover) -
     """Put one leftover away, unless a row has come to need it since the rows were read."""
     key = Key(one.key)
     async with studio.shop.db.read() as session:
-        if key in await _needed(session, project.id, key):
+        needed = _stands_for(key)
+        if needed in await _needed(session, project.id, needed):
             return False
-    path = place.storage.local_path(key)
+    now, path = studio.shop.clock.now(), place.storage.local_path(key)
     if path is not None and place.folders.relative(path) is not None:
-        now = studio.shop.clock.now()
         return await asyncio.to_thread(place.folders.discard, path, key, now)
+    try:
+        if _is_young(place, await place.storage.head(key), now):  # wanted again in this very moment
+            return False
+    except ObjectNotFound:
+        return False
     await place.storage.delete(key)
     return True
 
@@ -273,6 +289,7 @@ async def _needed(session: AsyncSession, project_id: str, only: Key | None = Non
     if only is not None:
         name = only.rpartition("/")[2]
         objects, replies = objects.where(Blob.digest == name), replies.where(Attempt.id == name)
-    return {object_key(Digest(one)) for one in (await session.execute(objects)).scalars()} | {
-        reply_key(one) for one in (await session.execute(replies)).scalars()
-    }
+    others = {object_key(Digest(one)) for one in await portable.digests(session, project_id)}
+    found = {object_key(Digest(one)) for one in (await session.execute(objects)).scalars()}
+    found |= {reply_key(one) for one in (await session.execute(replies)).scalars()}
+    return found | (others if only is None else others & {only})

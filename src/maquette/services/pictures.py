@@ -40,14 +40,15 @@ async def take_in(
     digest = given.digest
     # Also where the asset is known: it may be known from another root of the project.
     await place.storage.put(object_key(digest), await asyncio.to_thread(given.read))
-    async with studio.shop.db.read() as session:
+    async with studio.shop.db.write() as session:
         if relative is not None:
             known = await assets.file_at(session, project.id, relative)
             if known is not None:
                 asset, _ = await assets.get(session, known.asset_id)
                 if asset.digest == digest:
+                    asset.deleted_at = None
                     return asset.id
-        same = await assets.with_digest(session, project.id, digest, kind)
+        same = await assets.used_again(session, project.id, digest, kind)
     if same is not None:
         return same.id
     new = assets.NewAsset(

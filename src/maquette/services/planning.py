@@ -18,6 +18,7 @@ from maquette.core.provider import Provider
 from maquette.core.requests import ImageRequest, ModelProfile
 from maquette.services import chain, inputs, manifest, pricing
 from maquette.services.inputs import GivenPicture
+from maquette.services.secrets import seen_by
 from maquette.services.studio import Studio
 
 
@@ -53,13 +54,23 @@ class Plan:
         return sum(len(job.spec.calls) for job in self.jobs)
 
 
-async def plan(studio: Studio, order: RunOrder, root: Path, *, confirmed: bool = True) -> Plan:
+async def plan(
+    studio: Studio,
+    order: RunOrder,
+    root: Path,
+    *,
+    confirmed: bool = True,
+    sheet: Manifest | None = None,
+) -> Plan:
     """Find and check everything a run needs; nothing is written, sent or paid.
 
     `confirmed`: whether money may be spent, which decides what is done where nobody chose.
+    `sheet`: a manifest that is no file.
     """
+    studio = await seen_by(studio, order.project)
     provider, profile = choose_model(studio, order.provider, order.model)
-    sheet = Manifest() if order.manifest is None else manifest.read(order.manifest)
+    if sheet is None:
+        sheet = Manifest() if order.manifest is None else manifest.read(order.manifest)
     order = _merged(order, sheet)
     own = chain.Own(provider.id, profile, confirmed, order.options)
     shared = chain.resolved(studio, order.post, own)
@@ -87,7 +98,7 @@ async def plan(studio: Studio, order: RunOrder, root: Path, *, confirmed: bool =
         check_request(job.spec.asked, profile)
         provider.check(job.spec.asked)
         jobs.append(replace(job, worst_case=pricing.worst_case(studio, job.spec)))
-    notes = _notes(provider, profile, list(told))
+    notes = _notes(provider, profile, list(told), studio.missing(provider))
     more = sum(chain.most_calls(studio, job.spec.post) for job in jobs)
     return Plan(order, root, profile, provider.id, tuple(jobs), notes, more)
 
@@ -104,7 +115,7 @@ def choose_model(
     provider = providers[provider_id]
     profiles = {profile.id: profile for profile in provider.models()}
     if not profiles:
-        missing = provider.missing() or "No model is there yet."
+        missing = studio.missing(provider) or "No model is there yet."
         raise CapabilityMissing(f"{provider_id!r} has no model, so nothing was planned. {missing}")
     if model_id is None:
         if len(profiles) != 1:
@@ -122,7 +133,7 @@ def choose_model(
 def _embedded(studio: Studio) -> str:
     """Return the provider of proofs, unless a real one is ready: then a person chooses."""
     ready = {name: studio.shop.providers[name] for name in studio.shop.providers}
-    ready = {name: one for name, one in ready.items() if one.missing() is None}
+    ready = {name: one for name, one in ready.items() if studio.missing(one) is None}
     real = [name for name, one in ready.items() if any(not model.proof for model in one.models())]
     proofs = [name for name in ready if name not in real]
     if real or not proofs:
@@ -271,10 +282,11 @@ def _require(able: bool, profile: ModelProfile, what: str, way_out: str) -> None
         )
 
 
-def _notes(provider: Provider, profile: ModelProfile, told: list[str]) -> tuple[str, ...]:
+def _notes(
+    provider: Provider, profile: ModelProfile, told: list[str], missing: str | None
+) -> tuple[str, ...]:
     if profile.proof:
         told.insert(0, f"{profile.id} makes drafts by classical means; it is not a model.")
-    missing = provider.missing()
     if missing is not None:
         told.insert(0, f"{provider.id} is not ready, a run would be refused: {missing}")
     if profile.shutdown is not None:

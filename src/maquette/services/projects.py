@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import func, select
-
-from maquette.core.errors import AlreadyExists, BadParameter, ProjectNotFound
+from maquette.core import notice
+from maquette.core.errors import AlreadyExists, BadParameter, Forbidden, ProjectNotFound
 from maquette.core.people import Caller, ProjectRole
-from maquette.db import people, projects
-from maquette.db.tables import Asset, Project, Run
+from maquette.db import events, people, projects
+from maquette.db.tables import Project
 from maquette.jobs.workshop import Place
 from maquette.services.studio import Studio
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+class Unsaid:
+    """Stands for what nobody said, where None says something."""
+
+
+UNSAID = Unsaid()
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,9 @@ class ProjectFacts:
     runs: int
     assets: int
     created_at: datetime
+    notifies: str | None = None
+    """Who is told of its runs' ends, without the address's path."""
+    quota_bytes: int | None = None
 
 
 async def create(
@@ -93,13 +102,48 @@ async def set_local_root(studio: Studio, slug: str, root: Path) -> ProjectFacts:
 async def show(studio: Studio, slug: str) -> ProjectFacts:
     async with studio.shop.db.read() as session:
         project = await projects.by_slug(session, slug)
-        counts = [
-            (await session.execute(select(func.count()).where(column == project.id))).scalar_one()
-            for column in (Run.project_id, Asset.project_id)
-        ]
+        counts = await projects.counts(session, [project.id])
+    return _facts(project, counts)
+
+
+def _facts(project: Project, counts: Mapping[str, tuple[int, int]]) -> ProjectFacts:
+    runs, assets = counts[project.id]
     return ProjectFacts(
-        project.slug, project.name, project.root, counts[0], counts[1], project.created_at
+        project.slug,
+        project.name,
+        project.root,
+        runs,
+        assets,
+        project.created_at,
+        notice.shown(project.notify_url),
+        project.quota_bytes,
     )
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is to be different in a project; `Unsaid` members stay as they are."""
+
+    name: str | Unsaid = UNSAID
+    notify_url: str | Unsaid | None = UNSAID
+    quota_bytes: int | Unsaid | None = UNSAID
+
+
+async def change(
+    studio: Studio, slug: str, wanted: Changes, caller: Caller | None = None
+) -> ProjectFacts:
+    """Change a project; how much it may hold is an administrator's word."""
+    if not isinstance(wanted.quota_bytes, Unsaid) and caller is not None and not caller.is_admin:
+        raise Forbidden("Only an administrator changes how much a project may hold; ask one.")
+    if isinstance(wanted.notify_url, str):
+        notice.checked(wanted.notify_url)
+    async with studio.shop.db.write() as session:
+        project = await projects.by_slug(session, slug)
+        for name, value in vars(wanted).items():
+            if not isinstance(value, Unsaid):
+                setattr(project, name, value)
+        events.record(session, "project_changed", project_id=project.id, at=studio.shop.clock.now())
+    return await show(studio, slug)
 
 
 async def listing(studio: Studio, caller: Caller | None = None) -> Sequence[ProjectFacts]:
@@ -109,7 +153,8 @@ async def listing(studio: Studio, caller: Caller | None = None) -> Sequence[Proj
         if caller is not None and not caller.is_admin:
             own = await people.projects_of(session, caller.user_id)
             found = [one for one in found if one.id in own]
-    return [await show(studio, project.slug) for project in found]
+        counts = await projects.counts(session, [one.id for one in found])
+    return [_facts(one, counts) for one in found]
 
 
 async def find(studio: Studio, slug: str) -> Project:

@@ -12,6 +12,7 @@ from maquette.core.pipeline import JobSpec
 from maquette.db import assets, runs
 from maquette.db.tables import Job, Project
 from maquette.services import pricing, projects, running, starting
+from maquette.services.secrets import seen_by
 from maquette.services.studio import Studio
 
 
@@ -21,6 +22,7 @@ async def replay(studio: Studio, run_id: str, spending: starting.Spending) -> st
         run = await runs.by_id(session, run_id)
         specs = [JobSpec.model_validate(job.spec) for job in await runs.jobs_of(session, run.id)]
         project = await session.get_one(Project, run.project_id)
+    studio = await seen_by(studio, project.slug)
     priced = [(spec, _price(studio, spec)) for spec in specs]
     starting.check_spending(Usd(sum((worst for _, worst in priced), start=money.FREE)), spending)
     await projects.ready_root(studio, run.project_id, run.root)

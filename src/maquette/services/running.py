@@ -13,10 +13,10 @@ from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
 from maquette.core.provider import profile_of
 from maquette.core.states import AttemptState, JobState
-from maquette.db import events, ledger, runs
+from maquette.db import events, ledger, runs, trash
 from maquette.db.tables import Event, Job, Run
 from maquette.jobs.desk import Desk
-from maquette.services import chain, pricing, projects, runlog
+from maquette.services import chain, notifying, pricing, projects, runlog
 from maquette.services.starting import Spending, check_spending
 from maquette.services.studio import Studio
 
@@ -72,6 +72,7 @@ async def _work(studio: Studio, run_id: str, leaving: asyncio.Event) -> None:
             return JobState((await runs.by_id(session, run_id)).state).final
 
     await desk.work_until(done, leaving)
+    await notifying.tell_due(studio, leaving)
     if run_id in desk.problems:
         raise desk.problems[run_id]
 
@@ -108,16 +109,23 @@ async def cancel(studio: Studio, run_id: str) -> None:
             )
 
 
-async def resume(studio: Studio, run_id: str, spending: Spending) -> str:
-    """Queue again what a run left undone: interrupted, cancelled and failed jobs.
+async def resume(
+    studio: Studio, run_id: str, spending: Spending, *, only: str | None = None
+) -> str:
+    """Queue again what a run left undone: interrupted, cancelled and failed jobs, or `only` one.
 
     Steps that are done stay done; calls that were paid are not paid again.
     """
     async with studio.shop.db.read() as session:
         run = await runs.by_id(session, run_id)
-        jobs = [job for job in await runs.jobs_of(session, run.id) if _resumable(job)]
+        jobs = [
+            job
+            for job in await runs.jobs_of(session, run.id)
+            if _resumable(job) and only in (None, job.id)
+        ]
     _check_resumable(run)
     await _refuse_undecided(studio, run)
+    studio = await studio.of_project(run.project_id)
     remaining = {job.id: await _still_to_pay(studio, job) for job in jobs}
     await projects.ready_root(studio, run.project_id, run.root)
     if not jobs:
@@ -142,7 +150,8 @@ async def resume(studio: Studio, run_id: str, spending: Spending) -> str:
         run.finished_at = None
         if reopened:
             run.state = JobState.QUEUED.value
-        scope = ledger.Scope(run.project_id, run.id, studio.shop.clock.today(), run.creator_id)
+        who = spending.by or run.creator_id
+        scope = ledger.Scope(run.project_id, run.id, studio.shop.clock.today(), who)
         for job in reopened:
             await ledger.place_hold(session, job.id, money.to_nano(remaining[job.id]), scope)
             await runs.set_job(
@@ -153,6 +162,7 @@ async def resume(studio: Studio, run_id: str, spending: Spending) -> str:
                 error_code=None,
                 error_message=None,
                 finished_at=None,
+                cancel_requested_at=None,
             )
         events.record(
             session,
@@ -190,7 +200,8 @@ async def _settled(studio: Studio, run: Run) -> Usd:
 
 
 def _resumable(job: Job) -> bool:
-    return JobState(job.state) not in {JobState.SUCCEEDED, JobState.FAILED_OUTPUT_GUARD}
+    ended_well = JobState(job.state) in {JobState.SUCCEEDED, JobState.FAILED_OUTPUT_GUARD}
+    return not ended_well and job.error_code != trash.PURGED
 
 
 def checked(studio: Studio, spec: JobSpec, done: Collection[str] = ()) -> None:

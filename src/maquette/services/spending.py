@@ -13,8 +13,9 @@ from maquette.core import money
 from maquette.core.errors import BadParameter, Conflict, NotFound
 from maquette.core.money import Usd
 from maquette.core.states import AttemptState
-from maquette.db import events, ledger, projects
+from maquette.db import events, leaving, ledger, projects
 from maquette.db.tables import Attempt, Job, Project, Run
+from maquette.services import metering
 from maquette.services.studio import Studio
 
 
@@ -107,7 +108,7 @@ class Spent:
 
 
 async def report(studio: Studio, project: str | None = None) -> list[Spent]:
-    """Sum up every call that was sent, by day, project and model."""
+    """Sum up every call that was sent, by day, project and model; also of deleted projects."""
     query = (
         select(Attempt, Project.slug)
         .join(Job, Job.id == Attempt.job_id)
@@ -128,6 +129,11 @@ async def report(studio: Studio, project: str | None = None) -> list[Spent]:
             sums[1] += attempt.reserved_nano if charged else 0
             sums[2] += attempt.settled_nano
             sums[3] += attempt.reserved_nano if attempt.state == AttemptState.UNKNOWN else 0
+        for past in await leaving.past(session, project):
+            key = (past.day, past.project, past.provider, past.model)
+            sums = lines.setdefault(key, [0, 0, 0, 0])
+            for place, more in enumerate((past.calls, past.estimated_nano, past.settled_nano)):
+                sums[place] += more
     return [
         Spent(*key, sums[0], *(money.from_nano(amount) for amount in sums[1:]))
         for key, sums in sorted(lines.items(), reverse=True)
@@ -149,6 +155,7 @@ class Undecided:
 
 
 async def undecided(studio: Studio) -> Sequence[Undecided]:
+    await metering.put_in_order(studio)
     query = (
         select(Attempt, Job)
         .join(Job, Job.id == Attempt.job_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette import __version__
 from maquette.core import correlation, money
-from maquette.core.errors import BudgetExceeded, CapabilityMissing, NotConfirmed
+from maquette.core.errors import BadParameter, BudgetExceeded, CapabilityMissing, NotConfirmed
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
 from maquette.core.requests import Digest
@@ -24,9 +24,13 @@ from maquette.db.idempotency import Claim
 from maquette.db.tables import Job, Project, Run
 from maquette.jobs.workshop import Place
 from maquette.services import projects
-from maquette.services.inputs import GivenPicture
+from maquette.services.inputs import GivenPicture, asset_of
 from maquette.services.planning import Plan, PlannedJob
+from maquette.services.secrets import seen_by
 from maquette.services.studio import Studio
+
+Note = Callable[[AsyncSession, str], Awaitable[None]]
+"""Is told the id of a run in the commit that makes it."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,13 @@ class Spending:
 
     confirmed: bool = False
     max_spend: Usd | None = None
+    priority: int = 0
     by: str | None = None
     """The id of the person who begins it."""
     claim: Claim | None = None
     """The idempotency key that the run is noted under, in the commit that makes it."""
+    note: Note | None = None
+    """Writes down for whom the run is made, in that same commit; raising undoes all of it."""
 
 
 def check_spending(worst_case: Usd, spending: Spending) -> None:
@@ -58,7 +65,8 @@ def check_spending(worst_case: Usd, spending: Spending) -> None:
 async def start(studio: Studio, plan: Plan, spending: Spending) -> str:
     """Store the inputs, then write the run, its jobs and their holds in one commit."""
     check_spending(plan.worst_case, spending)
-    missing = studio.shop.providers[plan.provider].missing()
+    studio = await seen_by(studio, plan.order.project)
+    missing = studio.missing(studio.shop.providers[plan.provider])
     if missing is not None:
         raise CapabilityMissing(f"{plan.provider!r} is not ready, so nothing was sent: {missing}")
     place = studio.shop.place(plan.root)
@@ -81,7 +89,7 @@ async def _store_inputs(
         await place.storage.put(object_key(Digest(digest)), await asyncio.to_thread(picture.read))
     async with studio.shop.db.write() as session:
         for (kind, digest), picture in given.items():
-            if await assets.with_digest(session, project.id, digest, kind) is None:
+            if await assets.used_again(session, project.id, digest, kind) is None:
                 await _add_input(studio, session, project, kind, picture)
 
 
@@ -90,8 +98,13 @@ async def _add_input(
 ) -> None:
     digest = picture.as_input("init").digest
     blob = assets.NewBlob(digest, size_bytes=picture.size_bytes, **vars(picture.facts))
+    origin = asset_of(picture.path)
     new = assets.NewAsset(
-        blob=blob, kind=kind, name=picture.path.name, made_by={"file": picture.path.name}
+        blob=blob,
+        kind=kind,
+        name=picture.path.name,
+        made_by={"file": picture.path.name},
+        parents=() if origin is None else ((origin, "init"),),
     )
     await assets.add(session, project.id, new, studio.shop.clock.now())
 
@@ -106,6 +119,8 @@ async def write_run(
     *,
     replay_of: str | None = None,
 ) -> str:
+    if not -100 <= spending.priority <= 100:
+        raise BadParameter(f"The priority {spending.priority} is out of range; give -100 to 100.")
     now = studio.shop.clock.now()
     run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     total = sum((worst for _, worst in specs), start=money.FREE)
@@ -137,9 +152,12 @@ async def write_run(
         for position, (spec, worst) in enumerate(specs):
             job = _job_row(run_id, position, spec, worst)
             job.created_at = now
+            job.priority = spending.priority
             session.add(job)
             await session.flush()
             await ledger.place_hold(session, job.id, job.worst_case_nano, scope)
+        if spending.note is not None:
+            await spending.note(session, run_id)
         events.record(
             session, "run_queued", project_id=project.id, run_id=run_id, at=now, jobs=len(specs)
         )

@@ -18,6 +18,7 @@ from maquette.jobs.backends import Step
 from maquette.services import chain, pictures, pricing, projects, starting
 from maquette.services.inputs import GivenPicture, find_pictures, load, scene_names
 from maquette.services.pictures import Made
+from maquette.services.secrets import seen_by
 from maquette.services.starting import Spending
 from maquette.services.studio import Studio
 
@@ -50,6 +51,7 @@ class Planned:
 
 async def plan(studio: Studio, order: PostOrder, spending: Spending) -> Planned:
     """Check the step and look at every picture; nothing is written, sent or paid."""
+    studio = await seen_by(studio, order.project)
     resolved = chain.resolved(
         studio, _chain_of(order.step), chain.Own(confirmed=spending.confirmed)
     )

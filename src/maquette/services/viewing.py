@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from maquette.core import money
+from maquette.core.errors import FileMissing
 from maquette.core.findings import Verdict
 from maquette.core.money import Usd
 from maquette.core.pipeline import JobSpec
@@ -22,6 +23,7 @@ from maquette.db.engine import Database
 from maquette.db.tables import Asset, Attempt, Blob, File, Job, Project, Run
 from maquette.folders import log_path, sheet_path
 from maquette.services import replaying, runlog
+from maquette.services.projects import root_of
 from maquette.services.studio import Studio
 
 
@@ -66,6 +68,47 @@ async def run_in(studio: Studio, project_id: str, run_id: str) -> str:
     """Return the whole id of a project's run."""
     async with studio.shop.db.read() as session:
         return (await runs.by_id(session, run_id, project_id)).id
+
+
+@dataclass(frozen=True)
+class RunStory:
+    """A run with its jobs and what it has cost."""
+
+    run: Run
+    jobs: Sequence[Job]
+    spent: Usd
+
+
+async def story(studio: Studio, project_id: str, run_id: str) -> RunStory:
+    async with studio.shop.db.read() as session:
+        run = await runs.by_id(session, run_id, project_id)
+        jobs = await runs.jobs_of(session, run.id)
+        return RunStory(run, jobs, await _spent(session, run.id))
+
+
+_PATHS = ("input", "manifest", "scene_refs", "style_refs")
+
+
+def order_words(run: Run) -> dict[str, Any]:
+    """Return a run's order with the names of its files, not where they lie on this machine."""
+    order = dict(run.settings)
+    for name in _PATHS:
+        said = order.get(name)
+        if isinstance(said, str):
+            order[name] = Path(said).name
+        elif isinstance(said, list):
+            order[name] = [Path(str(one)).name for one in said]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - JSON
+    return order
+
+
+async def ingest_from_root(studio: Studio, project: Project, relative: str) -> tuple[str, bool]:
+    """Ingest a log that lies below the project's root; return the run's id and if it was new."""
+    place = studio.shop.place(await root_of(studio, project.slug, None))
+    path = place.folders.inside(relative)
+    if not path.is_file() or path.is_symlink():
+        raise FileMissing(f"There is no run log {relative!r} below the project's root.")
+    new = await runlog.ingest_file(studio, project, path)
+    return runlog.read(path).run, new
 
 
 async def _spent(session: AsyncSession, run_id: str) -> Usd:

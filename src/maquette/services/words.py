@@ -10,53 +10,94 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from maquette.core import money
 from maquette.core.errors import BadParameter, CapabilityMissing, FileMissing, ImageTooLarge
-from maquette.core.language import Described, PictureDescriber, PromptWriter, Written
+from maquette.core.language import EMBEDDED, Described, Words, Written
 from maquette.core.money import Usd
 from maquette.core.requests import Encoded
 from maquette.core.scene import Scene
+from maquette.db.tables import Project
+from maquette.services import metering
+from maquette.services.starting import Spending
+from maquette.services.studio import Studio, T
 
 MOST_BYTES = 10 * 1024 * 1024
 """Of a picture to be described."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """Who writes and who describes; without a language model both are the embedded ones."""
+class Account:
+    """Where calls that cost are counted, and what they may cost."""
 
-    writer: PromptWriter
-    describer: PictureDescriber
-    templates: PromptWriter
-    analyser: PictureDescriber
+    studio: Studio
+    project: Project | None
+    spending: Spending
+
+
+async def of_project(studio: Studio, project_id: str) -> Words:
+    """Return who writes, describes and chats for a project."""
+    return studio.words((await studio.keys_of(project_id)).get)
 
 
 async def write(
-    words: Words, idea: str | Scene, count: int, seed: int | None, *, embedded: bool
+    words: Words,
+    idea: str | Scene,
+    count: int,
+    seed: int | None,
+    *,
+    embedded: bool,
+    account: Account | None = None,
 ) -> Written:
     """Write prompts that differ from each other."""
     writer = words.templates if embedded else words.writer
-    _check(writer.missing(), writer.estimate(idea, count))
-    return await writer.write(idea, count, secrets.randbits(31) if seed is None else seed)
+    _check(writer.missing())
+    estimate = writer.estimate(idea, count)
+    chosen = secrets.randbits(31) if seed is None else seed
+
+    async def send() -> tuple[Written, Usd | None]:
+        written = await writer.write(idea, count, chosen)
+        return written, written.spent.cost
+
+    return await _counted(account, _call("prompts", words, estimate), send)
 
 
-async def describe(words: Words, path: Path, *, embedded: bool) -> Described:
-    """Describe a picture as a scene."""
+async def describe(
+    words: Words, path: Path, *, embedded: bool, account: Account | None = None
+) -> Described:
+    """Describe a picture's file as a scene."""
     picture = await asyncio.to_thread(_read, path)
+    return await describe_picture(words, picture, embedded=embedded, account=account)
+
+
+async def describe_picture(
+    words: Words, picture: Encoded, *, embedded: bool, account: Account | None = None
+) -> Described:
+    """Describe a picture as a scene."""
     describer = words.analyser if embedded else words.describer
-    _check(describer.missing(), describer.estimate(picture))
-    return await describer.describe(picture)
+    _check(describer.missing())
+
+    async def send() -> tuple[Described, Usd | None]:
+        found = await describer.describe(picture)
+        return found, found.spent.cost
+
+    call = _call("describe", words, describer.estimate(picture))
+    return await _counted(account, call, send)
 
 
-def _check(missing: str | None, price: Usd) -> None:
+def _call(what: str, words: Words, estimate: Usd) -> metering.Priced:
+    model = EMBEDDED if words.model is None else words.model.id
+    return metering.Priced(what, "language", model, estimate)
+
+
+async def _counted(account: Account | None, call: metering.Priced, send: metering.Send[T]) -> T:
+    if account is not None:
+        return await metering.metered(account.studio, account.project, call, account.spending, send)
+    metering.check_free(call)
+    return (await send())[0]
+
+
+def _check(missing: str | None) -> None:
     if missing is not None:
         raise CapabilityMissing(f"{missing} Or add --embedded.")
-    if price > 0:
-        raise CapabilityMissing(
-            f"This language model may cost up to {money.show(price)} a call, and calls of language "
-            "models have no budget in this version, so nothing was sent. Configure a model that is "
-            "free (MAQUETTE_LANGUAGE__FREE=true), or add --embedded."
-        )
 
 
 def _read(path: Path) -> Encoded:

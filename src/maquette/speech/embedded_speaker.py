@@ -46,10 +46,15 @@ class EmbeddedSpeaker(Speaker):
     def estimate(self, text: str) -> Usd:
         return FREE
 
-    async def speak(self, text: str, voice: str = "", rate: float = 1.0) -> Spoken:
+    async def speak(self, text: str, voice: str = "", rate: float = 1.0, form: str = "") -> Spoken:
         lack = self.missing()
         if lack is not None:
             raise CapabilityMissing(lack)
+        if form not in ("", "wav"):
+            raise BadParameter(
+                f"The embedded voice speaks WAV, not {form[:20]!r}. Ask for wav, or set up a "
+                "speech model."
+            )
         words = _words_per_minute(rate)
         chosen = self._voice(voice)
         said = _speakable(text)

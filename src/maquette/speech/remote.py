@@ -16,6 +16,7 @@ from maquette import net
 from maquette.core.errors import BadParameter, BadProviderReply, CapabilityMissing
 from maquette.core.money import Usd
 from maquette.core.speech import (
+    FORMS,
     MOST_AUDIO_BYTES,
     Audio,
     Listener,
@@ -124,9 +125,9 @@ class RemoteSpeaker(Speaker):
     def estimate(self, text: str) -> Usd:
         return pricing.speaking(self._config, text)
 
-    async def speak(self, text: str, voice: str = "", rate: float = 1.0) -> Spoken:
+    async def speak(self, text: str, voice: str = "", rate: float = 1.0, form: str = "") -> Spoken:
         _ready(self.missing())
-        body = self._body(text, voice or self._config.voice, rate)
+        body = self._body(text, voice or self._config.voice, rate, form)
         cost = self.estimate(body["input"])  # no price: refused here too
         data = await self._line.post(
             "audio/speech",
@@ -143,8 +144,13 @@ class RemoteSpeaker(Speaker):
             )
         return Spoken(Audio(data, kind.media_type), self.id, body["voice"], cost)
 
-    def _body(self, given: str, voice: str, rate: float) -> dict[str, Any]:
+    def _body(self, given: str, voice: str, rate: float, form: str) -> dict[str, Any]:
         text.check_rate(rate)
+        if form and form not in FORMS:
+            raise BadParameter(
+                f"{form[:20]!r} is no format that is spoken, so nothing was sent. Choose one of: "
+                f"{', '.join(FORMS)}."
+            )
         if len(voice) > _LONGEST_VOICE or not voice.isprintable():
             raise BadParameter(
                 f"{voice[:40]!r} is no name of a voice, so nothing was sent. Choose one of: "
@@ -154,7 +160,7 @@ class RemoteSpeaker(Speaker):
             "model": self.id,
             "input": text.speakable(given),
             "voice": voice,
-            "response_format": self._config.speak_format,
+            "response_format": form or self._config.speak_format,
         }
         if rate != 1.0:
             body["speed"] = rate

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -54,6 +55,44 @@ class StorageContract:
         assert asyncio.run(storage.put(ONE, b"bytes")) == Stored(ONE, 5)
         assert asyncio.run(storage.read(ONE)) == b"bytes"
         assert asyncio.run(storage.head(ONE)) == Stored(ONE, 5)
+
+    @pytest.mark.parametrize(
+        ("start", "end"),
+        [(0, None), (0, 3), (7, 300_000), (299_999, None), (5, 5), (400_000, None)],
+    )
+    def test_streams_any_part_in_small_pieces(
+        self, storage: Storage, start: int, end: int | None
+    ) -> None:
+        data = bytes(range(256)) * 1200
+        asyncio.run(storage.put(ONE, data))
+        pieces = asyncio.run(_pieces(storage, start, end))
+        assert b"".join(pieces) == data[start:end]
+        assert all(0 < len(piece) <= 256 * 1024 for piece in pieces)
+
+    def test_streaming_what_is_absent_says_so(self, storage: Storage) -> None:
+        for end in (None, 2):
+            with pytest.raises(ObjectNotFound, match="objects/aa/one"):
+                asyncio.run(_pieces(storage, 0, end))
+
+    @pytest.mark.parametrize("size_bytes", [0, 5, 9 * 1024 * 1024])
+    def test_takes_a_file(self, storage: Storage, tmp_path: Path, size_bytes: int) -> None:
+        path = tmp_path / "a-file"
+        path.write_bytes(b"\x07" * size_bytes)
+        for _ in range(2):
+            assert asyncio.run(storage.put_file(ONE, path)) == Stored(ONE, size_bytes)
+        assert asyncio.run(storage.read(ONE)) == path.read_bytes()
+
+    def test_a_file_never_overwrites(self, storage: Storage, tmp_path: Path) -> None:
+        path = tmp_path / "a-file"
+        path.write_bytes(b"\x07" * (9 * 1024 * 1024))
+        asyncio.run(storage.put(ONE, b"one"))
+        asyncio.run(storage.put_file(ONE, path))
+        assert asyncio.run(storage.read(ONE)) == b"one"
+
+    def test_a_signed_address_is_an_address(self, storage: Storage) -> None:
+        asyncio.run(storage.put(ONE, b"bytes"))
+        url = asyncio.run(storage.signed_url(ONE, 60, "image/png"))
+        assert url is None or url.startswith(("http://", "https://"))
 
     def test_stores_nothing_at_all(self, storage: Storage) -> None:
         asyncio.run(storage.put(ONE, b""))
@@ -106,6 +145,10 @@ class StorageContract:
         asyncio.run(storage.put(ONE, b"bytes"))
         path = storage.local_path(ONE)
         assert path is None or path.read_bytes() == b"bytes"
+
+
+async def _pieces(storage: Storage, start: int, end: int | None) -> list[bytes]:
+    return [piece async for piece in storage.stream(ONE, start, end)]
 
 
 async def _listed(storage: Storage, prefix: str) -> list[Stored]:

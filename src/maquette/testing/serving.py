@@ -48,6 +48,7 @@ async def serving(
         [task, asyncio.create_task(started.wait())], return_when=asyncio.FIRST_COMPLETED
     )
     if task.done():
+        listening.close()
         await task
         raise RuntimeError("the server did not start; its log says why")
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -22,6 +22,7 @@ Does = Literal["answer", "busy", "error", "fail", "cut-early", "cut-late", "cut-
 `cut-answer`: in the middle of the answer; `error`: any refusal, by `status` and `code`; `fail`:
 after the work was done and charged."""
 
+_LONGEST_S = 60.0
 _NANO_PER_SECOND = 75_000
 _NANO_PER_CHARACTER = 15_000
 
@@ -36,6 +37,8 @@ class Act:
     message: str = "The stand-in was told to say this."
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     delay_s: float = 0.0
+    until: threading.Event | None = None
+    """Answer only once it is set."""
     text: str = "Run the pipeline with 3 candidates."
     counts: bool = True
     """The answer says how many seconds were billed."""
@@ -120,6 +123,8 @@ class StandInAudio:
             return
         seen = _read(exchange)
         if act.delay_s and self._stopped.wait(act.delay_s):
+            return
+        if act.until is not None and not act.until.wait(_LONGEST_S):
             return
         if exchange.headers.get("authorization") != (self._key and f"Bearer {self._key}"):
             self._note(seen)

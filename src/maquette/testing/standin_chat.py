@@ -46,6 +46,8 @@ class Act:
     body: bytes | None = None
     """Answer with these bytes instead."""
     delay_s: float = 0.0
+    until: threading.Event | None = None
+    """Answer only once it is set."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Seen:
         return [_picture(uri) for uri in _uris(self.document)]
 
 
+_LONGEST_S = 60.0
 _NANO_IN, _NANO_OUT = 2500, 10000
 """Of one token, in billionths of a dollar: $2.50 and $10 per million."""
 _PICTURE_TOKENS = 800
@@ -150,6 +153,8 @@ class ChatStandIn:
         document = cast("dict[str, Any]", json.loads(body))
         self.arrived.set()
         if act.delay_s and self._stopped.wait(act.delay_s):
+            return
+        if act.until is not None and not act.until.wait(_LONGEST_S):
             return
         complaint = self._complaint(exchange, document)
         scripted: Mapping[Does, tuple[int, str | None]] = {

@@ -45,7 +45,7 @@ async def health(house: TheHouse, response: Response) -> Health:
     """Answer 503 where the database does not answer, or while the server stops."""
     found = await status.status(house.studio)
     stopping = house.stopping.is_set()
-    ready = found.ready and not stopping
+    ready = found.ready and house.feed.alive and not stopping
     response.status_code = 200 if ready else 503
     return Health(
         status="stopping" if stopping else "ok" if ready else "unavailable",

@@ -2,7 +2,7 @@
 
 from maquette.db.base import Base
 from maquette.db.tables.library import AssetTag, Consent, Favourite, Upload
-from maquette.db.tables.money import Attempt, Budget, Cap, Hold, HoldBudget
+from maquette.db.tables.money import Attempt, Budget, Cap, Hold, HoldBudget, PastSpending
 from maquette.db.tables.people import ApiKey, LoginSession, Membership, User
 from maquette.db.tables.pictures import Asset, AssetParent, Blob, File
 from maquette.db.tables.safe import Export, IdempotencyKey, Secret, Snapshot, Worker
@@ -13,7 +13,16 @@ from maquette.db.tables.talk import (
     InstructionEvent,
     VoiceRequest,
 )
-from maquette.db.tables.work import Candidate, Event, Installation, Job, Project, Run, Step
+from maquette.db.tables.work import (
+    Candidate,
+    Event,
+    Installation,
+    Job,
+    Notice,
+    Project,
+    Run,
+    Step,
+)
 
 __all__ = [
     "ApiKey",
@@ -42,6 +51,8 @@ __all__ = [
     "Job",
     "LoginSession",
     "Membership",
+    "Notice",
+    "PastSpending",
     "Project",
     "Run",
     "Secret",

@@ -15,20 +15,29 @@ class AssetTag(Base):
     """A word that a person put on an asset."""
 
     __tablename__ = "asset_tags"
-    __table_args__ = (Index("ix_asset_tags_tag_asset_id", "tag", "asset_id"),)
+    __table_args__ = (Index("ix_asset_tags_page", "project_id", "tag", "asset_at", "asset_id"),)
 
     asset_id: Mapped[str] = mapped_column(ForeignKey("assets.id"), primary_key=True)
     tag: Mapped[str] = mapped_column(String(64), primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    """The asset's, as is the next: pages of a tag are read from its index alone."""
+    asset_at: Mapped[datetime]
 
 
 class Favourite(Base):
     """An asset that one person likes."""
 
     __tablename__ = "favourites"
-    __table_args__ = (Index("ix_favourites_asset_id", "asset_id"),)
+    __table_args__ = (
+        Index("ix_favourites_asset_id", "asset_id"),
+        Index("ix_favourites_page", "user_id", "project_id", "asset_at", "asset_id"),
+    )
 
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
     asset_id: Mapped[str] = mapped_column(ForeignKey("assets.id"), primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    """The asset's, as is the next."""
+    asset_at: Mapped[datetime]
     created_at: Mapped[datetime]
 
 

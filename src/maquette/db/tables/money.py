@@ -118,3 +118,19 @@ class HoldBudget(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("holds.job_id"), primary_key=True)
     day: Mapped[str] = mapped_column(String(10), primary_key=True)
     budget_id: Mapped[int] = mapped_column(ForeignKey("budgets.id"), primary_key=True)
+
+
+class PastSpending(Base):
+    """What the calls of a run cost whose project was deleted; the books go on telling of it."""
+
+    __tablename__ = "past_spending"
+
+    run_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    provider: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(String(120), primary_key=True)
+    project: Mapped[str] = mapped_column(String(64))
+    """The slug that it had."""
+    calls: Mapped[int]
+    estimated_nano: Mapped[int] = mapped_column(BigInteger)
+    settled_nano: Mapped[int] = mapped_column(BigInteger)

@@ -40,21 +40,27 @@ class Asset(Base):
             sqlite_where=text("deleted_at IS NULL"),
             postgresql_where=text("deleted_at IS NULL"),
         ),
-        Index(
-            "ix_assets_kind",
-            "project_id",
-            "kind",
-            "created_at",
-            "id",
-            sqlite_where=text("deleted_at IS NULL"),
-            postgresql_where=text("deleted_at IS NULL"),
+        *(
+            Index(
+                f"ix_assets_{column}",
+                "project_id",
+                column,
+                "created_at",
+                "id",
+                sqlite_where=text("deleted_at IS NULL"),
+                postgresql_where=text("deleted_at IS NULL"),
+            )
+            for column in ("kind", "provider", "model", "creator_id")
         ),
         Index(
-            "ix_assets_deleted_at",
+            "ix_assets_trashed",
+            "project_id",
             "deleted_at",
+            "id",
             sqlite_where=text("deleted_at IS NOT NULL"),
             postgresql_where=text("deleted_at IS NOT NULL"),
         ),
+        Index("ix_assets_digest", "project_id", "digest"),
         Index("ix_assets_words_id", "words_id"),
         Index("ix_assets_cache_key", "project_id", "cache_key"),
         Index("ix_assets_job_id", "job_id"),

@@ -61,6 +61,7 @@ class Run(Base):
     __tablename__ = "runs"
     __table_args__ = (
         one_of("state", JobState),
+        CheckConstraint("kind IN ('pictures', 'words')", name="kind_known"),
         Index("ix_runs_project_id_id", "project_id", "id"),
     )
 
@@ -69,6 +70,9 @@ class Run(Base):
     creator_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     correlation_id: Mapped[str | None] = mapped_column(String(128))
     """Of the request that began it; upstream calls carry it on."""
+    kind: Mapped[str] = mapped_column(String(8), default="pictures")
+    """`words`: one call of a language or speech model. It carries the call's money through the
+    ledger and ends with it; no desk works it and no list of runs shows it."""
     state: Mapped[str] = mapped_column(String(24))
     root: Mapped[str] = mapped_column(Text)
     settings: Mapped[dict[str, Any]]
@@ -168,6 +172,16 @@ class Candidate(Base):
     state: Mapped[str] = mapped_column(String(24))
     verdict: Mapped[dict[str, Any] | None]
     selected: Mapped[bool] = mapped_column(default=False)
+
+
+class Notice(Base):
+    """A run whose end somebody is still to be told of."""
+
+    __tablename__ = "notices"
+
+    run_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """Of a run that may be gone meanwhile."""
+    created_at: Mapped[datetime]
 
 
 class Event(Base):

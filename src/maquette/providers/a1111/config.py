@@ -28,7 +28,7 @@ class A1111Config(BaseModel, frozen=True, extra="forbid"):
     key_name: str = Field(default="A1111_PASSWORD", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The name under which the password is kept; never the password."""
     has_key: bool = False
-    """Whether a key of that name is set; filled in by whoever reads the keys."""
+    """Whether the installation has a key of that name; filled in by whoever reads the keys."""
     models: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Checkpoints to offer besides those that the server lists."""
     default_size: tuple[_Side, _Side] = (1024, 1024)

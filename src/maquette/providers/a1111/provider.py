@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -46,6 +46,7 @@ class A1111Provider(Provider):
 
     def __init__(self, config: A1111Config, rules: WireRules, *, look_s: float = 1.0) -> None:
         self._config = config
+        self.key_name = config.key_name
         self._rules = rules
         self._look_s = look_s
         self._profiles = profiles(config, ())
@@ -57,11 +58,11 @@ class A1111Provider(Provider):
     def models(self) -> Sequence[ModelProfile]:
         return list(self._profiles.values())
 
-    def missing(self) -> str | None:
+    def missing(self, keys: Collection[str] = ()) -> str | None:
         config = self._config
         if config.base_url is None:
             return f"Start a server with its API and write its address: {_EXAMPLE}, for example."
-        if config.user is not None and not config.has_key:
+        if config.user is not None and not config.has_key and config.key_name not in keys:
             return f"Set the key {config.key_name}, the password of {config.user!r} there."
         return None
 

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -84,7 +84,7 @@ class DiffusersProvider(Provider):
             if isinstance(one, LocalModel)
         ]
 
-    def missing(self) -> str | None:
+    def missing(self, keys: Collection[str] = ()) -> str | None:
         """Say the first of: the extra, the setting, a model."""
         lacking = self._lacking()
         if lacking:

@@ -21,7 +21,7 @@ class OpenAIConfig(BaseModel, frozen=True, extra="forbid"):
     key_name: str = Field(default="OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The name under which the key is kept; never the key."""
     has_key: bool = False
-    """Whether a key of that name is set; filled in by whoever reads the keys."""
+    """Whether the installation has a key of that name; filled in by whoever reads the keys."""
     keyless: bool = False
     """A server on this machine that wants no key."""
     models: tuple[ModelEntry, ...] = ()

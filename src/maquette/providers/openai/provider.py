@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime
 from typing import Any
@@ -64,6 +64,7 @@ class OpenAIProvider(Provider):
         today: Callable[[], date] = _today,
     ) -> None:
         self._config = config
+        self.key_name = config.key_name
         self._rules = rules
         self._today = today
         self._entries = entries(config.models, shipped=config.offers_shipped)
@@ -76,9 +77,10 @@ class OpenAIProvider(Provider):
         """List all names, those that are gone too: a plan answers them with the successor."""
         return [profile(entry) for entry in self._entries.values()]
 
-    def missing(self) -> str | None:
+    def missing(self, keys: Collection[str] = ()) -> str | None:
         config = self._config
-        if config.has_key or (config.keyless and config.is_loopback):
+        has_key = config.has_key or config.key_name in keys
+        if has_key or (config.keyless and config.is_loopback):
             return None
         return f"Set the key {config.key_name}, for {config.base_url}."
 

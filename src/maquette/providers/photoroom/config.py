@@ -19,7 +19,7 @@ class PhotoroomConfig(BaseModel, frozen=True, extra="forbid"):
     key_name: str = Field(default=KEY_NAME, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The name under which the key is kept; never the key."""
     has_key: bool = False
-    """Whether a key of that name is set; filled in by whoever reads the keys."""
+    """Whether the installation has a key of that name; filled in by whoever reads the keys."""
     price_usd: Decimal = Field(default=Decimal("0.02"), gt=0, le=1000)
     """Of one picture. The default is the price of the public Basic plan, about $0.02 on
     2026-11-20; no answer says what was charged, so write here what your plan costs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from maquette import net
 from maquette.core.errors import CapabilityMissing
@@ -35,6 +35,7 @@ class PhotoroomProvider(Provider):
 
     def __init__(self, config: PhotoroomConfig, rules: WireRules) -> None:
         self._config = config
+        self.key_name = config.key_name
         self._rules = rules
 
     @classmethod
@@ -51,8 +52,8 @@ class PhotoroomProvider(Provider):
             )
         ]
 
-    def missing(self) -> str | None:
-        if self._config.has_key:
+    def missing(self, keys: Collection[str] = ()) -> str | None:
+        if self._config.has_key or self._config.key_name in keys:
             return None
         return f"Set the key {self._config.key_name}, for {self._config.base_url}."
 

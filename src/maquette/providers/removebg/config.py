@@ -20,7 +20,7 @@ class RemoveBgConfig(BaseModel, frozen=True, extra="forbid"):
     key_name: str = Field(default=KEY_NAME, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The name under which the key is kept; never the key."""
     has_key: bool = False
-    """Whether a key of that name is set; filled in by whoever reads the keys."""
+    """Whether the installation has a key of that name; filled in by whoever reads the keys."""
     usd_per_credit: Decimal | None = Field(default=None, gt=0, le=1000)
     """What one credit costs. Plans differ severalfold, so there is no default: unset, every call
     is refused."""

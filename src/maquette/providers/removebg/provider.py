@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from maquette import net
 from maquette.core.errors import CapabilityMissing
@@ -35,6 +35,7 @@ class RemoveBgProvider(Provider):
 
     def __init__(self, config: RemoveBgConfig, rules: WireRules) -> None:
         self._config = config
+        self.key_name = config.key_name
         self._rules = rules
 
     @classmethod
@@ -51,10 +52,10 @@ class RemoveBgProvider(Provider):
             )
         ]
 
-    def missing(self) -> str | None:
+    def missing(self, keys: Collection[str] = ()) -> str | None:
         config = self._config
         needs: list[str] = []
-        if not config.has_key:
+        if not config.has_key and config.key_name not in keys:
             needs.append(f"Set the key {config.key_name}, for {config.base_url}.")
         if config.usd_per_credit is None:
             needs.append(f"Write what a credit of your plan costs, in dollars: {PRICE_SETTING}.")

@@ -33,6 +33,20 @@ def upgrade() -> None:
     op.create_index("ix_idempotency_keys_expires_at", "idempotency_keys", ["expires_at"])
 
     op.create_table(
+        "past_spending",
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("provider", sa.String(length=64), nullable=False),
+        sa.Column("model", sa.String(length=120), nullable=False),
+        sa.Column("project", sa.String(length=64), nullable=False),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.Column("estimated_nano", sa.BigInteger(), nullable=False),
+        sa.Column("settled_nano", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "run_id", "day", "provider", "model", name=op.f("pk_past_spending")
+        ),
+    )
+    op.create_table(
         "users",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -48,6 +62,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("name", name=op.f("uq_users_name")),
+    )
+    op.create_table(
+        "notices",
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_notices")),
     )
     op.create_table(
         "workers",
@@ -319,10 +339,17 @@ def upgrade() -> None:
         "asset_tags",
         sa.Column("asset_id", sa.String(length=36), nullable=False),
         sa.Column("tag", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("asset_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["asset_id"], ["assets.id"], name=op.f("fk_asset_tags_asset_id")),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_asset_tags_project_id")
+        ),
         sa.PrimaryKeyConstraint("asset_id", "tag", name=op.f("pk_asset_tags")),
     )
-    op.create_index("ix_asset_tags_tag_asset_id", "asset_tags", ["tag", "asset_id"])
+    op.create_index(
+        "ix_asset_tags_page", "asset_tags", ["project_id", "tag", "asset_at", "asset_id"]
+    )
 
     op.create_table(
         "consents",
@@ -345,12 +372,20 @@ def upgrade() -> None:
         "favourites",
         sa.Column("user_id", sa.String(length=36), nullable=False),
         sa.Column("asset_id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("asset_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["asset_id"], ["assets.id"], name=op.f("fk_favourites_asset_id")),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_favourites_project_id")
+        ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_favourites_user_id")),
         sa.PrimaryKeyConstraint("user_id", "asset_id", name=op.f("pk_favourites")),
     )
     op.create_index("ix_favourites_asset_id", "favourites", ["asset_id"])
+    op.create_index(
+        "ix_favourites_page", "favourites", ["user_id", "project_id", "asset_at", "asset_id"]
+    )
 
     op.create_table(
         "uploads",
@@ -394,9 +429,13 @@ def _index_assets() -> None:
     for name, columns, where in (
         ("ix_assets_shown", page, shown),
         ("ix_assets_kind", ["project_id", "kind", "created_at", "id"], shown),
-        ("ix_assets_deleted_at", ["deleted_at"], hidden),
+        ("ix_assets_provider", ["project_id", "provider", "created_at", "id"], shown),
+        ("ix_assets_model", ["project_id", "model", "created_at", "id"], shown),
+        ("ix_assets_creator_id", ["project_id", "creator_id", "created_at", "id"], shown),
+        ("ix_assets_trashed", ["project_id", "deleted_at", "id"], hidden),
     ):
         op.create_index(name, "assets", columns, sqlite_where=where, postgresql_where=where)
+    op.create_index("ix_assets_digest", "assets", ["project_id", "digest"])
     op.create_index("ix_assets_words_id", "assets", ["words_id"])
 
 
@@ -416,6 +455,10 @@ _COLUMNS = (
         "CONSTRAINT ck_run_jobs_priority_known CHECK (priority BETWEEN -100 AND 100)"
     ),
     "ALTER TABLE runs ADD COLUMN correlation_id VARCHAR(128)",
+    (
+        "ALTER TABLE runs ADD COLUMN kind VARCHAR(8) NOT NULL DEFAULT 'pictures' "
+        "CONSTRAINT ck_runs_kind_known CHECK (kind IN ('pictures', 'words'))"
+    ),
     "ALTER TABLE runs ADD COLUMN creator_id VARCHAR(36) CONSTRAINT fk_runs_creator_id REFERENCES users (id)",
 )
 
@@ -442,7 +485,10 @@ _TEXT = "{row}prompt || ' ' || {row}name"
 # One index of words on both databases: `asset_words`, newest last, kept by triggers.
 _WORDS = {
     True: (
-        "CREATE VIRTUAL TABLE asset_words USING fts5 (scope, words, tokenize = 'unicode61')",
+        (  # each beginning is looked up like a word: a million of them are not collected first
+            "CREATE VIRTUAL TABLE asset_words USING fts5 "
+            "(scope, words, tokenize = 'unicode61', prefix = '1 2 3 4 5 6 7 8 9 10 11 12')"
+        ),
         (
             f"INSERT INTO asset_words (rowid, scope, words) "
             f"SELECT rowid, {_SCOPE.format(row='')}, {_TEXT.format(row='')} FROM assets"
@@ -462,7 +508,8 @@ _WORDS = {
             "CREATE TABLE asset_words (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
             "words tsvector NOT NULL)"
         ),
-        "CREATE INDEX asset_words_words ON asset_words USING gin (words)",
+        # Without a list of pending entries, which every search would have to read.
+        "CREATE INDEX asset_words_words ON asset_words USING gin (words) WITH (fastupdate = off)",
         f"""CREATE FUNCTION asset_words_add() RETURNS trigger AS $$ BEGIN
             INSERT INTO asset_words (words) VALUES (to_tsvector('simple', {_SCOPE.format(row="new.")})
                 || to_tsvector('simple', {_TEXT.format(row="new.")})) RETURNING id INTO new.words_id;
