@@ -45,7 +45,7 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for name in ("httpx2", "httpcore2", "dbos", "uvicorn.error", "botocore"):
+    for name in ("httpx2", "httpcore2", "dbos", "uvicorn.error", "botocore", "alembic"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

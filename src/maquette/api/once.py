@@ -77,7 +77,7 @@ class Once:
             raise
         if answer.status >= 400:
             await once.refused(house.studio, claim)
-        elif answer.body is not None:
+        elif answer.body is not None and before.resource is None:
             await once.answered(house.studio, claim, answer.status, answer.body.decode())
 
 

@@ -33,7 +33,7 @@ from maquette.services.studio import Studio
 from maquette.services.uploading import check_room
 
 _SMALL_BYTES = 16 * 1024 * 1024
-_MOST_ROWS_SENT = 30_000
+_MOST_ROWS_SENT = 50_000
 """Nobody else can write while rows are inserted: so many take a few seconds."""
 
 

@@ -12,7 +12,6 @@ from maquette.api.contract import raises
 from maquette.api.door import Editing
 from maquette.api.house import TheHouse
 from maquette.core import errors as e
-from maquette.core.wanted import Wanted
 from maquette.services import uploading
 from maquette.services.uploading import Uploaded, Wishes
 
@@ -27,7 +26,7 @@ def _listed(value: object) -> object:
     return value
 
 
-class UploadForm(Wanted):
+class UploadForm(BaseModel, extra="forbid"):
     """What is said of all files of the request."""
 
     kind: Literal["source", "reference"] = "source"
