@@ -274,7 +274,8 @@ async def test_an_asset_of_another_project_is_none_of_this_one(served: Served) -
 
 async def test_changes_are_told_to_who_follows(served: Served) -> None:
     (asset_id,) = await uploaded(served, 1)
-    before = served.house.feed.last
+    async with served.house.studio.shop.db.read() as session:
+        before = await events.last_id(session)
     await served.client.post(f"{AT}/{asset_id}/trash")
     await served.client.post(f"{AT}/{asset_id}/trash")
     await served.client.post(f"{AT}/{asset_id}/restore")
