@@ -16,9 +16,12 @@ from maquette import logs
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+    loggers = [root, *(logging.getLogger(name) for name in logs.QUIET)]
+    handlers, levels = root.handlers, [one.level for one in loggers]
     yield
-    root.handlers, root.level = handlers, level
+    root.handlers = handlers
+    for one, level in zip(loggers, levels, strict=True):
+        one.setLevel(level)
     structlog.reset_defaults()
 
 

@@ -15,6 +15,8 @@ _SECRET = re.compile(
 )
 _SHOWN = re.compile(r"(?i)\b(bearer\s+|sk-|mq_)[A-Za-z0-9._~+/=-]{6,}")
 _MASK = "**********"
+QUIET = ("httpx2", "httpcore2", "dbos", "uvicorn.error", "botocore", "alembic")
+"""Libraries whose chatter is left out."""
 
 
 def configure(level: str, form: str) -> None:
@@ -45,7 +47,7 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for name in ("httpx2", "httpcore2", "dbos", "uvicorn.error", "botocore", "alembic"):
+    for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

@@ -23,6 +23,8 @@ from maquette.jobs.job import Bench
 from maquette.jobs.workshop import Workshop
 
 _SWEEP_S = 0.05
+_IDLE_S = 0.25
+"""How soon an idle desk notices what another process has written."""
 log = logging.getLogger(__name__)
 
 Finish = Callable[[str], Awaitable[None]]
@@ -56,6 +58,7 @@ class Desk:
         Whatever ends it, calls that were paid are waited for first.
         """
         await self.engine.launch(self._called)
+        self.shop.db.news.append(self._look)
         try:
             while True:
                 self._news.clear()
@@ -66,12 +69,19 @@ class Desk:
                 if finished and not self._tasks:
                     return
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), _SWEEP_S)
+                    wait_s = _SWEEP_S if self._tasks else _IDLE_S
+                    await asyncio.wait_for(self._news.wait(), wait_s)
         finally:
+            self.shop.db.news.remove(self._look)
             self._hand_back()
             if self._tasks:
                 await asyncio.wait(list(self._tasks.values()))
             await self.engine.close()
+
+    def _look(self) -> None:
+        """Look at once when this process commits something and nothing is being worked."""
+        if not self._tasks:
+            self._news.set()
 
     def _hand_back(self) -> None:
         """Interrupt free work; whoever is at the desk next goes on with it."""

@@ -18,8 +18,8 @@ from maquette.db import events
 from maquette.db.engine import Database
 from maquette.db.tables import Event
 
-_POLL_S = 0.1
-"""How soon an event of another process is noticed."""
+_POLL_S, _ALONE_S = 0.1, 1.0
+"""How soon an event of another process is noticed, with and without followers."""
 _SILENCE_S = 15
 _KEPT = 4096
 _PAGE = 500
@@ -56,6 +56,7 @@ class Feed:
         self._poke = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ended = False
+        self._followers = 0
 
     async def open(self) -> None:
         async with self._db.read() as session:
@@ -84,7 +85,8 @@ class Feed:
     async def _follow(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._poke.wait(), _POLL_S)
+                wait_s = _POLL_S if self._followers else _ALONE_S
+                await asyncio.wait_for(self._poke.wait(), wait_s)
             self._poke.clear()
             try:
                 await self._read()
@@ -123,6 +125,17 @@ class Feed:
         Those that come together are told together; nothing at all, when a while passed in silence:
         the follower then shows that it is still there.
         """
+        self._followers += 1
+        self._poke.set()
+        try:
+            async for news in self._told(last_id, sight):
+                yield news
+        finally:
+            self._followers -= 1
+
+    async def _told(
+        self, last_id: int, sight: Callable[[], Awaitable[Wanted]]
+    ) -> AsyncGenerator[list[Event]]:
         while not self._ended:
             bell = self._news
             missed = await self._missed(last_id)
