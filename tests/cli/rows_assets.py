@@ -118,10 +118,10 @@ def _has(kinds: list[str]) -> Shows:
 
 def _emptied(place: Workplace) -> Said:
     """Purge a project of its own."""
-    words = "trash empty --json --project gone --no-dry-run"
+    words = "trash empty --json --project wasted --no-dry-run"
 
     def work() -> Said:
-        put = place("trash", "put", *_filled(place, "gone"), "--project", "gone")
+        put = place("trash", "put", *_filled(place, "wasted"), "--project", "wasted")
         assert put.status == 0, put.err
         said = place(*shlex.split(words))
         assert (said.status, len(said.json["assets"])) == (0, 3), said.err
