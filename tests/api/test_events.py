@@ -141,6 +141,7 @@ async def test_events_of_another_process_are_told_too(serve: Serve, books: Books
         await ended(second.client, path, run)
 
 
+@pytest.mark.timeout(900)
 async def test_two_hundred_followers_see_fifty_jobs_once_each_across_a_restart(
     serve: Serve, tmp_path: Path, scenes: Path
 ) -> None:
@@ -177,7 +178,7 @@ async def test_two_hundred_followers_see_fifty_jobs_once_each_across_a_restart(
     await following
     assert not over.is_set()
     async with serve(per_minute=10_000) as served:
-        async with asyncio.timeout(200):
+        async with asyncio.timeout(500):
             await all_follow(served, path)
         whole = await until(stream(served.client, f"{path}/events", 0), "run_ended")
     ids = [one["id"] for one in whole[1:]]

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from tests.api.conftest import Serve
 
 from maquette.core.people import Caller, Role, Scope
@@ -53,6 +54,7 @@ async def administrator(served: Served) -> str:
     return text
 
 
+@pytest.mark.timeout(1200)
 async def test_no_operation_answers_what_it_does_not_promise(serve: Serve, tmp_path: Path) -> None:
     async with serve(auth="multi", per_minute=1_000_000, logins_per_minute=1_000_000) as served:
         key = await administrator(served)

@@ -68,6 +68,18 @@ def _snapped(words: str) -> Doing:
     return work
 
 
+def _spare(words: str) -> Doing:
+    """Run a command line on a snapshot that was made for it, `NAME`."""
+
+    def work(place: Workplace) -> Said:
+        _settled(place)
+        name = f"spare-{len(words)}"
+        _ok(place("project", "snapshot", "create", "moving", name))
+        return place(*shlex.split(words.replace("NAME", name)))
+
+    return work
+
+
 def _doomed(words: str) -> Doing:
     """Run a command line on a project that was made to be deleted, `NAME`."""
 
@@ -180,8 +192,8 @@ def _rows() -> Iterator[Row]:
     yield Row(
         "project snapshot delete",
         "--json",
-        _in("project snapshot delete moving a --json"),
-        _in("project snapshot delete moving b"),
+        _spare("project snapshot delete moving NAME --json"),
+        _spare("project snapshot delete moving NAME"),
         is_json,
     )
 

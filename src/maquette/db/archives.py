@@ -82,23 +82,20 @@ async def snapshots(
 
 
 async def snapshot(session: AsyncSession, project_id: str, wanted: str) -> Snapshot:
-    """Find a snapshot by its id, an unambiguous beginning of it, or its name."""
-    query = (
-        select(Snapshot)
-        .where(
-            Snapshot.project_id == project_id,
-            (Snapshot.name == wanted) | Snapshot.id.startswith(wanted, autoescape=True),
-        )
-        .limit(2)
-    )
-    found = (await session.execute(query)).scalars().all()
-    exact = [one for one in found if one.id == wanted]
-    if len(found) != 1 and not exact:
+    """Find a snapshot by its id, its name, or an unambiguous beginning of its id, in that order."""
+    found: Sequence[Snapshot] = ()
+    beginning = Snapshot.id.startswith(wanted, autoescape=True)
+    for which in (Snapshot.id == wanted, Snapshot.name == wanted, beginning):
+        query = select(Snapshot).where(Snapshot.project_id == project_id, which).limit(2)
+        found = (await session.execute(query)).scalars().all()
+        if found:
+            break
+    if len(found) != 1:
         many = "Several snapshots are called" if found else "There is no snapshot"
         raise SnapshotNotFound(
             f"{many} {wanted!r}; `maquette project snapshot list` shows their ids."
         )
-    return exact[0] if exact else found[0]
+    return found[0]
 
 
 async def snapshot_named(session: AsyncSession, project_id: str, name: str) -> bool:
