@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import structlog
@@ -215,14 +215,14 @@ def _check_text(body: bytes) -> None:
     if b"\\u" not in body:
         return
     try:
-        json.dumps(json.loads(body), ensure_ascii=False).encode()
+        text = json.dumps(json.loads(body), ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise BadParameter("The body has half of a surrogate pair, which is no text.") from None
     except ValueError:  # no JSON: whoever reads it says so
         return
     except RecursionError:
         raise BadParameter("The body is nested deeper than anything here is.") from None
-    if rb"\u0000" in body and "\\u0000" in json.dumps(json.loads(body), ensure_ascii=False):
+    if rb"\u0000" in text:
         raise BadParameter("The body has a NUL character; leave it out.")
 
 
@@ -232,8 +232,7 @@ def _too_large(limit: int) -> RequestTooLarge:
 
 async def _refuse(problem: MaquetteError, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        closed: Callable[[Message], Awaitable[None]] = send
         await receive()
-        await closed({"type": "websocket.close", "code": 1008, "reason": problem.code})
+        await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
         return
     await problems.response(problem, scope["path"])(scope, receive, send)

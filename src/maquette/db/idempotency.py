@@ -25,7 +25,7 @@ async def take(
     session: AsyncSession, claim: Claim, route: str, body_hash: str, at: datetime, until: datetime
 ) -> IdempotencyKey | None:
     """Take the key for a new request; return the row where it was taken before."""
-    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < at))
+    await expire(session, at)
     found = await session.get(IdempotencyKey, (claim.caller, claim.key))
     if found is not None:
         return found

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -128,8 +128,9 @@ class Feed:
         self._followers += 1
         self._poke.set()
         try:
-            async for news in self._told(last_id, sight):
-                yield news
+            async with aclosing(self._told(last_id, sight)) as told:
+                async for news in told:
+                    yield news
         finally:
             self._followers -= 1
 

@@ -112,15 +112,15 @@ class JobShown(JobDocument):
     candidates: list[CandidateDocument]
 
 
-class Retry(Wanted):
-    """What trying again is allowed to cost."""
+class Again(Wanted):
+    """What doing it again is allowed to cost."""
 
     confirm_spend: bool = False
     max_spend_usd: Amount | None = None
 
 
 class Urgency(Wanted):
-    """When a waiting job is begun."""
+    """When what waits is begun."""
 
     priority: Priority
 
@@ -174,7 +174,7 @@ async def cancel_job(entry: Editing, studio: TheStudio, job_id: JobId) -> JobSho
         e.StorageUnavailable,
     ),
 )
-async def retry_job(entry: Spending, studio: TheStudio, job_id: JobId, allowed: Retry) -> JobShown:
+async def retry_job(entry: Spending, studio: TheStudio, job_id: JobId, allowed: Again) -> JobShown:
     """Go on with one job that failed or was cancelled; what was paid is not paid again."""
     limit = allowed.max_spend_usd
     spending = starting.Spending(

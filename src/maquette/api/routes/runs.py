@@ -12,7 +12,7 @@ from maquette.api.claims import ONCE, MadeBefore, TheClaim
 from maquette.api.contract import Responses, raises
 from maquette.api.door import Editing, Entry, Spending, Viewing
 from maquette.api.house import TheStudio
-from maquette.api.routes.jobs import JobDocument, Priority
+from maquette.api.routes.jobs import Again, JobDocument, Urgency
 from maquette.core import errors as e
 from maquette.core import money
 from maquette.core.wanted import Wanted
@@ -94,19 +94,6 @@ class PlanDocument(BaseModel):
     worst_case_usd: str
     needs_confirmation: bool
     notes: list[str]
-
-
-class Again(Wanted):
-    """What is allowed to cost."""
-
-    confirm_spend: bool = False
-    max_spend_usd: Amount | None = None
-
-
-class Urgency(Wanted):
-    """When the waiting jobs are begun."""
-
-    priority: Priority
 
 
 class Ingested(BaseModel):
