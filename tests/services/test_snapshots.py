@@ -147,6 +147,17 @@ ASSET = line({"table": "assets", "row": {"id": "a", "digest": "0" * 64}})
         ),
         gzip.compress(HEAD + b" " * 80_000_000),
     ],
+    ids=[
+        "no gzip",
+        "no head",
+        "cut short",
+        "another version",
+        "no object",
+        "a file outside",
+        "an asset and a file outside",
+        "a file of the server's own",
+        "a bomb",
+    ],
 )
 async def test_a_snapshot_that_a_stranger_wrote_is_refused(
     open_studio: Opener, begin: Begin, root: Path, data: bytes
