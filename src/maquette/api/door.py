@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Path
+from fastapi import Depends, Header, Path
 from starlette.requests import HTTPConnection
 
 from maquette.api import credentials
@@ -17,6 +17,15 @@ from maquette.services import members, projects
 
 Slug = Annotated[
     str, Path(description="The project's slug.", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+]
+
+ProjectHeader = Annotated[
+    str | None,
+    Header(
+        alias="X-Maquette-Project",
+        description="The slug of the project to work in; without it, the caller's own.",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
+    ),
 ]
 
 _SCOPE = {
@@ -93,6 +102,24 @@ class ProjectDoor(Door):
         return Entry(found, project)
 
 
+class OwnDoor(ProjectDoor):
+    """A door into the project that a header names, else into the caller's own."""
+
+    async def __call__(
+        self, connection: HTTPConnection, house: TheHouse, named: ProjectHeader = None
+    ) -> Entry:
+        if named is not None:
+            return await super().__call__(connection, house, named)
+        found = await self.caller(connection, house)
+        project = await projects.personal(house.studio, found)
+        member = await members.role_in(house.studio, found, project.id)
+        if not may(found, self.needs, member):
+            raise Forbidden(
+                f"In your project {project.slug!r} you may not do this; your role is too small."
+            )
+        return Entry(found, project)
+
+
 class OpenDoor(Door):
     """A door for everybody; it counts by address."""
 
@@ -116,6 +143,10 @@ Liking = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_VIEWER, Scope.WRITE)
 Editing = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_EDITOR))]
 Spending = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_EDITOR, Scope.SPEND))]
 Owning = Annotated[Entry, Depends(ProjectDoor(Needs.PROJECT_OWNER))]
+LookingOwn = Annotated[Entry, Depends(OwnDoor(Needs.PROJECT_VIEWER))]
+SpendingOwn = Annotated[Entry, Depends(OwnDoor(Needs.PROJECT_EDITOR, Scope.SPEND))]
+EditingOwn = Annotated[Entry, Depends(OwnDoor(Needs.PROJECT_EDITOR))]
+"""Of surfaces whose addresses name no project."""
 Anybody = Depends(OpenDoor(Needs.NOTHING))
 Probing = Depends(OpenDoor(Needs.NOTHING, counts=False))
 

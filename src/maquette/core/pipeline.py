@@ -78,6 +78,13 @@ class PostChain(BaseModel, frozen=True, extra="forbid"):
         return tuple(name for name, step in steps.items() if step is not None)
 
 
+class CompositeStep(BaseModel, frozen=True, extra="forbid"):
+    """Put the original back outside the mask: models take a mask for a hint."""
+
+    feather_px: float = Field(default=4.0, ge=0.0, le=256.0)
+    """Width of the soft edge, which lies inside the mask."""
+
+
 class JobSpec(BaseModel, frozen=True, extra="forbid"):
     """One scene of a run, complete: nothing else is read when it is worked or replayed."""
 
@@ -89,8 +96,12 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     candidates: int = Field(default=1, ge=0, le=1000)
     calls: tuple[int, ...]
     """Pictures asked for in each provider call; they add up to `candidates`."""
+    composite: CompositeStep | None = None
+    """For an edit with a mask; None: the pictures stay as the model made them."""
     guard: GuardRules = GuardRules()
     post: PostChain = PostChain()
+    parents: tuple[tuple[str, str], ...] = ()
+    """(asset, role) of what is given, where it was chosen by its asset; else found by its bytes."""
     archive_replaced: bool = True
     folder: str | None = None
     """Where the end of the chain is shown; None: in its step's own folder."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Any, Literal, NewType
 
 from pydantic import BaseModel, Field
 
@@ -126,3 +126,5 @@ class Generated:
     details: Mapping[str, str] = field(default_factory=dict[str, str])
     findings: Sequence[Finding] = ()
     """What the provider itself thinks of the pictures; it counts like the guard's own."""
+    usage: Mapping[str, Any] | None = None
+    """What the call used, as the provider counts it: tokens by kind."""

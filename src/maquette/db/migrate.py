@@ -17,7 +17,7 @@ from maquette.db.engine import is_sqlite, prepare_sqlite
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"
+HEAD = "0005"
 """The revision that this version's code is written for; a test keeps it equal to Alembic's."""
 
 Status = Literal["absent", "current", "behind"]

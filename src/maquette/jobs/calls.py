@@ -61,6 +61,7 @@ class Answer:
         now = bench.shop.clock.now()
         stored = await session.get_one(Attempt, self.attempt.id)
         stored.effective = self.generated.effective.model_dump(mode="json")
+        stored.usage = None if self.generated.usage is None else dict(self.generated.usage)
         await session.flush()
         await ledger.settle(session, self.attempt, self.charged_nano, now)
         bench.record(

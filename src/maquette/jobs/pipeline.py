@@ -119,6 +119,8 @@ async def _take_in(bench: Bench, answer: calls.Answer) -> Outcome:
 
 
 async def _parents(session: AsyncSession, bench: Bench) -> list[tuple[str, str]]:
+    if bench.spec.parents:
+        return list(bench.spec.parents)
     found: list[tuple[str, str]] = []
     for given in bench.spec.asked.inputs:
         kind = "source" if given.role == "init" else given.role

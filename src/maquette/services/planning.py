@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -98,7 +98,7 @@ async def plan(
         check_request(job.spec.asked, profile)
         provider.check(job.spec.asked)
         jobs.append(replace(job, worst_case=pricing.worst_case(studio, job.spec)))
-    notes = _notes(provider, profile, list(told), studio.missing(provider))
+    notes = notes_of(provider, profile, studio.missing(provider), list(told))
     more = sum(chain.most_calls(studio, job.spec.post) for job in jobs)
     return Plan(order, root, profile, provider.id, tuple(jobs), notes, more)
 
@@ -282,9 +282,11 @@ def _require(able: bool, profile: ModelProfile, what: str, way_out: str) -> None
         )
 
 
-def _notes(
-    provider: Provider, profile: ModelProfile, told: list[str], missing: str | None
+def notes_of(
+    provider: Provider, profile: ModelProfile, missing: str | None, others: Sequence[str] = ()
 ) -> tuple[str, ...]:
+    """Say what a person should know of a model before it is used."""
+    told = list(others)
     if profile.proof:
         told.insert(0, f"{profile.id} makes drafts by classical means; it is not a model.")
     if missing is not None:

@@ -12,13 +12,17 @@ from pathlib import Path
 
 from maquette.core import notice
 from maquette.core.errors import AlreadyExists, BadParameter, Forbidden, ProjectNotFound
-from maquette.core.people import Caller, ProjectRole
+from maquette.core.people import Caller, ProjectRole, Role
 from maquette.db import events, people, projects
 from maquette.db.tables import Project
 from maquette.jobs.workshop import Place
 from maquette.services.studio import Studio
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+PERSONAL = "personal-"
+"""How the project begins that a person has for requests that name none."""
 
 
 class Unsaid:
@@ -54,6 +58,11 @@ async def create(
 ) -> ProjectFacts:
     """Make a project; its root is a setting written here or given to every command."""
     check_slug(slug)
+    if owner is not None and slug.startswith(PERSONAL) and slug != f"{PERSONAL}{owner.name}":
+        raise BadParameter(
+            f"Names that begin with {PERSONAL!r} are kept for everybody's own project; choose "
+            "another one."
+        )
     if root is not None and default_root:
         raise BadParameter("Give --root or --default-root, not both.")
     if default_root:
@@ -209,6 +218,23 @@ async def find_or_make(studio: Studio, slug: str) -> Project:
             )
     except AlreadyExists:  # another first run was quicker
         return await find(studio, slug)
+
+
+async def personal(studio: Studio, caller: Caller) -> Project:
+    """Return a person's own project, made on first use: for requests that name none."""
+    slug = f"{PERSONAL}{caller.name}"
+    try:
+        return await find(studio, slug)
+    except ProjectNotFound:
+        if caller.role is Role.VIEWER:
+            raise Forbidden(
+                "Your account only looks, so it has no project of its own; name one that you are "
+                "a member of in the header X-Maquette-Project."
+            ) from None
+    name = f"{caller.name}'s own"
+    with suppress(AlreadyExists):  # another first request was quicker
+        await create(studio, slug, name=name, root=None, default_root=True, owner=caller)
+    return await find(studio, slug)
 
 
 async def at_root(studio: Studio, slug: str, place: Place) -> Project:

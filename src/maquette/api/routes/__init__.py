@@ -14,6 +14,7 @@ from maquette.api.routes import (
     keys,
     members,
     metrics,
+    openai_images,
     pages,
     privacy,
     projects,
@@ -53,4 +54,5 @@ ROUTERS = (
     members.router,
     chat.router,
     voice.router,
+    openai_images.router,
 )

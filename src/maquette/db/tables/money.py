@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from maquette.core.states import AttemptState
@@ -57,6 +59,10 @@ class Attempt(Base):
     """The day of the hold it was reserved from; its money counts there to the end."""
     request: Mapped[dict[str, Any]]
     effective: Mapped[dict[str, Any] | None]
+    usage: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    )
+    """What the call used, as the provider counts it: tokens by kind."""
     ticket: Mapped[str | None] = mapped_column(Text)
     reserved_nano: Mapped[int] = mapped_column(BigInteger)
     settled_nano: Mapped[int] = mapped_column(BigInteger, default=0)
