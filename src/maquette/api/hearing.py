@@ -58,7 +58,7 @@ class _Sound:
         self.count = 0
         self.data = bytearray()
 
-    async def begin(self, name: str) -> None:
+    async def begin(self, name: str, part: str) -> None:
         self.count += 1
         if self.count > 1:
             raise BadParameter(f"Send one recording at a time; {name[:80]!r} is the second.")
@@ -78,7 +78,8 @@ async def received(request: Request, house: House) -> Recording:
         if kind == "application/json":
             return await _from_json(request, house)
         sound = _Sound()
-        fields = await multipart.receive(request, house, sound, frozenset(Wishes.model_fields))
+        parts = multipart.Parts(frozenset(Wishes.model_fields))
+        fields = await multipart.receive(request, house, sound, parts)
         return Recording(bytes(sound.data), _checked(Wishes, dict(fields)))
 
 

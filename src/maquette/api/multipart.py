@@ -19,7 +19,6 @@ PACE_BYTES = 64 * 1024
 PACE_S = 30.0
 """A client has to send so many bytes in so long a time, or all there are."""
 _MOST_FILES = 32
-_MOST_FIELD_BYTES = 16 * 1024
 _AGAIN_S = 5.0
 
 
@@ -29,8 +28,8 @@ class Intake(Protocol):
     @property
     def count(self) -> int: ...
 
-    async def begin(self, name: str) -> None:
-        """Begin the next file."""
+    async def begin(self, name: str, part: str) -> None:
+        """Begin the next file, which came in the part of that name."""
 
     async def write(self, data: bytes) -> None:
         """Write more of it."""
@@ -41,7 +40,7 @@ class Intake(Protocol):
 
 @dataclass(frozen=True)
 class Field:
-    """Where a part begins; one that is a file has a file's name, or the name `file`."""
+    """Where a part begins."""
 
     name: str
     filename: str
@@ -89,19 +88,30 @@ async def pieces(request: Request, house: House) -> AsyncGenerator[bytes]:
             deadline = loop.time() + pace_s
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a form may have: a name with brackets, `size[width]`, belongs to what is before them."""
+
+    fields: frozenset[str]
+    files: frozenset[str] = frozenset({"file"})
+    most_field_bytes: int = 16 * 1024
+    needs_file: bool = True
+
+
 async def receive(
-    request: Request, house: House, intake: Intake, known: frozenset[str]
+    request: Request, house: House, intake: Intake, parts: Parts
 ) -> Mapping[str, str]:
-    """Hand every `file` to the intake; return the other fields, of which all must be known."""
-    form = _Form(intake, known)
+    """Hand every file to the intake; return the other fields, of which all must be known."""
+    form = _Form(intake, parts)
     reading = _Reading(_boundary(request))
     async for piece in pieces(request, house):
         for event in reading.feed(piece):
             await form.take(event)
     if not reading.whole:
         raise BadParameter("The body ends in the middle of a part; send it again.")
-    if intake.count == 0:
-        raise BadParameter("The form has no part called 'file'; add at least one.")
+    if parts.needs_file and intake.count == 0:
+        names = " or ".join(repr(name) for name in sorted(parts.files))
+        raise BadParameter(f"The form has no part called {names}; add at least one.")
     return form.fields
 
 
@@ -109,7 +119,7 @@ def _boundary(request: Request) -> bytes:
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise UnsupportedMedia(
-            "Send the pictures as multipart/form-data, each in a part called 'file'."
+            "Send the body as multipart/form-data, each file in a part of its own."
         )
     return options[b"boundary"]
 
@@ -117,9 +127,9 @@ def _boundary(request: Request) -> bytes:
 class _Form:
     """Where the parts go."""
 
-    def __init__(self, intake: Intake, known: frozenset[str]) -> None:
+    def __init__(self, intake: Intake, parts: Parts) -> None:
         self._intake = intake
-        self._known = known
+        self._parts = parts
         self._part: Field | None = None
         self._text = bytearray()
         self.fields: dict[str, str] = {}
@@ -133,30 +143,31 @@ class _Form:
             return
         elif event is None:
             await self._end(self._part)
-        elif self._part.name == "file":
+        elif self._part.name in self._parts.files:
             await self._intake.write(event)
         else:
             self._text += event
-            if len(self._text) > _MOST_FIELD_BYTES:
+            if len(self._text) > self._parts.most_field_bytes:
                 raise BadParameter(
-                    f"The field {self._part.name!r} is longer than {_MOST_FIELD_BYTES} bytes."
+                    f"The field {self._part.name!r} is longer than "
+                    f"{self._parts.most_field_bytes} bytes."
                 )
 
     async def _begin(self, part: Field) -> None:
-        if part.name == "file":
+        if part.name in self._parts.files:
             if self._intake.count == _MOST_FILES:
                 raise BadParameter(f"Send at most {_MOST_FILES} files at once.")
-            await self._intake.begin(part.filename or "picture")
+            await self._intake.begin(part.filename or "picture", part.name)
             return
-        if part.name not in self._known:
-            listed = ", ".join(sorted(self._known | {"file"}))
+        if part.name.partition("[")[0] not in self._parts.fields:
+            listed = ", ".join(sorted(self._parts.fields | self._parts.files))
             raise BadParameter(f"The form has no field {part.name!r}; it has {listed}.")
         if part.name in self.fields:
             raise BadParameter(f"The field {part.name!r} comes twice; send it once.")
         self._text.clear()
 
     async def _end(self, part: Field) -> None:
-        if part.name == "file":
+        if part.name in self._parts.files:
             await self._intake.end()
         else:
             self.fields[part.name] = plain_text(bytes(self._text), part.name)

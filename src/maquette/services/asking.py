@@ -40,6 +40,11 @@ class Given:
     asset: str
     input: Input
 
+    @classmethod
+    def model(cls, asset: str, role: str = "init", **facts: object) -> Given:
+        """Refer to a picture by what is known of it."""
+        return cls(asset, Input.model_validate({"role": role, **facts}))
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -94,19 +99,15 @@ async def given(studio: Studio, project: Project, asset_id: str, role: str = "in
         raise AssetNotFound(f"There is no asset {asset_id!r} in this project; it may be trashed.")
     if not blob.media_type.startswith("image/"):
         raise BadParameter(f"The asset {asset_id!r} is {blob.media_type}, not a picture.")
-    return Given(
+    return Given.model(
         asset.id,
-        Input.model_validate(
-            {
-                "role": role,
-                "digest": asset.digest,
-                "name": asset.name,
-                "media_type": blob.media_type,
-                "width_px": blob.width_px,
-                "height_px": blob.height_px,
-                "size_bytes": blob.size_bytes,
-            }
-        ),
+        role,
+        digest=asset.digest,
+        name=asset.name,
+        media_type=blob.media_type,
+        width_px=blob.width_px,
+        height_px=blob.height_px,
+        size_bytes=blob.size_bytes,
     )
 
 

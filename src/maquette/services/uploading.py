@@ -38,6 +38,8 @@ class Wishes:
     consent: str | None = None
     strip: bool = False
     tags: tuple[str, ...] = ()
+    forget: bool = False
+    """Their bytes go when the job that they were sent for has ended."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ class Intake:
     def close(self) -> None:
         self._held.close()
 
-    async def begin(self, name: str) -> None:
-        """Begin the next file."""
+    async def begin(self, name: str, part: str = "file") -> None:
+        """Begin the next file, whichever part of a form it came in."""
         self._files.append(_File(name, await self._temporary()))
 
     async def _temporary(self) -> Staged:
@@ -110,11 +112,21 @@ class Intake:
         async with self._studio.shop.db.read() as session:
             await self._check_room(session)
 
+    async def look(self, wishes: Wishes) -> list[Uploaded]:
+        """Look at every file, and say what assets they would be; nothing is stored yet."""
+        for one in self._files:
+            if one.facts is None:
+                await self._look(one, wishes)
+        await self.end()
+        return [
+            _uploaded(self._new_asset(one, one.facts, wishes), None)
+            for one in self._files
+            if one.facts is not None
+        ]
+
     async def finish(self, wishes: Wishes, upload_id: str | None = None) -> list[Uploaded]:
         """Look at every file, store their bytes, then make them assets in one commit."""
-        for one in self._files:
-            await self._look(one, wishes)
-        await self.end()
+        await self.look(wishes)
         for one in self._files:
             await one.staged.sync()
             await self._place.storage.put_file(object_key(one.staged.digest), one.staged.path)
@@ -178,6 +190,8 @@ class Intake:
     def _new_asset(self, one: _File, facts: Facts, wishes: Wishes) -> NewAsset:
         blob = NewBlob(one.staged.digest, size_bytes=one.staged.size_bytes, **vars(facts))
         how = {"uploaded": True, "stripped": wishes.strip}
+        if wishes.forget:
+            how["forget"] = True
         name = stored_name(one.name, facts.media_type)
         who = self._caller.user_id
         return NewAsset(blob, wishes.kind, name, how, creator_id=who, id=one.asset_id)

@@ -148,6 +148,6 @@ async def upload_assets(entry: Editing, house: TheHouse, request: Request) -> li
             house.studio, entry.project, entry.caller, house.rules.upload_bytes
         ) as intake,
     ):
-        fields = await multipart.receive(request, house, intake, known)
+        fields = await multipart.receive(request, house, intake, multipart.Parts(known))
         made = await intake.finish(checked_form(dict(fields)).wishes())
     return [document(one) for one in made]
