@@ -126,6 +126,23 @@ def strip_file(source: Path, target: Path, name: str) -> None:
     target.write_bytes(strip(read_file(source), name=name))
 
 
+def convert(data: bytes, kind: str, compression: int | None, name: str) -> bytes:
+    """Write a picture as PNG, JPEG or WebP; what is transparent lies on white in a JPEG."""
+    import numpy as np  # noqa: PLC0415 - pixels load only in workers
+
+    from maquette.imaging import codec  # noqa: PLC0415 - as above
+    from maquette.pixels.matte import composite  # noqa: PLC0415 - as above
+
+    pixels = codec.decode(data, name=name).pixels
+    if kind == "png":
+        return codec.encode(pixels, format="png")
+    quality = None if compression is None else max(1, compression)
+    if kind == "jpeg" and pixels.shape[2] == 4:
+        white = np.full_like(pixels[..., :3], 255)
+        pixels = composite(pixels[..., :3].copy(), white, pixels[..., 3].copy())
+    return codec.encode(pixels, format="jpeg" if kind == "jpeg" else "webp", quality=quality)
+
+
 def preview(data: bytes, side_px: int) -> bytes:
     """Shrink a picture to fit a square; raise `UnsupportedImage` where it is none."""
     from maquette.imaging import codec, thumbnails  # noqa: PLC0415 - pixels load only in workers

@@ -22,7 +22,7 @@ from maquette.core.provider import Provider
 from maquette.core.requests import ImageRequest, Input, Mode, ModelProfile, Option, Size
 from maquette.db import assets
 from maquette.db.tables import Project
-from maquette.services import planning, pricing, starting
+from maquette.services import delivering, planning, pricing, starting
 from maquette.services.inputs import clean_name
 from maquette.services.projects import ready_root, root_of
 from maquette.services.secrets import seen_by
@@ -116,6 +116,8 @@ async def ask(studio: Studio, project: Project, wish: Wish) -> Asked:
     root = await root_of(studio, project.slug, None)
     studio = await seen_by(studio, project.slug)
     provider, profile = planning.choose_model(studio, None, wish.model)
+    options, delivery = delivering.fitted(profile, wish.options)
+    wish = replace(wish, options=options)
     request = _request(wish, provider.id, profile)
     planning.check_request(request, profile)
     provider.check(request)
@@ -126,6 +128,7 @@ async def ask(studio: Studio, project: Project, wish: Wish) -> Asked:
         "prompt": wish.prompt,
         "model": f"{provider.id}:{profile.id}",
         "store": wish.store,
+        "deliver": delivery.document(),
     }
     notes = planning.notes_of(provider, profile, studio.missing(provider))
     worst = pricing.worst_case(studio, spec)
