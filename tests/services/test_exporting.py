@@ -29,6 +29,7 @@ CHAIN = PostChain(upscale=UpscaleStep(), colour=ColourStep())
 
 LEFT_AT_HOME = {
     "api_keys",
+    "borrowed_assets",
     "budgets",
     "caps",
     "events",

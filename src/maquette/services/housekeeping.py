@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from maquette.db import idempotency
-from maquette.services import resuming, trash
+from maquette.services import forgetting, resuming, trash
 from maquette.services.studio import Studio
 
 _LOOK_S = 1.0
@@ -39,6 +39,7 @@ async def _empty_trash(studio: Studio) -> None:
 CHORES: tuple[Chore, ...] = (
     Chore("expired idempotency keys", _HOUR_S, _forget_keys),
     Chore("uploads that nobody ended", _HOUR_S, resuming.sweep),
+    Chore("pictures that were only borrowed", _HOUR_S, forgetting.sweep),
     Chore("what lay in the trash long enough", _HOUR_S, _empty_trash),
 )
 

@@ -16,7 +16,7 @@ from maquette.core.states import AttemptState, JobState
 from maquette.db import events, ledger, runs, trash
 from maquette.db.tables import Event, Job, Run
 from maquette.jobs.desk import Desk
-from maquette.services import chain, notifying, pricing, projects, runlog
+from maquette.services import chain, closing, notifying, pricing, projects
 from maquette.services.starting import Spending, check_spending
 from maquette.services.studio import Studio
 
@@ -63,7 +63,7 @@ async def see_through(
 
 
 async def _work(studio: Studio, run_id: str, leaving: asyncio.Event) -> None:
-    desk = Desk(studio.shop, studio.new_engine(), lambda ended: runlog.write(studio, ended))
+    desk = Desk(studio.shop, studio.new_engine(), lambda ended: closing.finish(studio, ended))
 
     async def done() -> bool:
         if run_id in desk.problems:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from maquette.core.errors import QuotaExceeded, RequestTooLarge, UnsupportedImage
 from maquette.core.people import Caller
 from maquette.core.storage import object_key
-from maquette.db import events, uploads
+from maquette.db import borrowed, events, uploads
 from maquette.db.assets import NewAsset, NewBlob
 from maquette.db.tables import Project
 from maquette.imaging.files import SUFFIXES
@@ -173,6 +173,8 @@ class Intake:
             )
             new = self._new_asset(one, one.facts, wishes)
             await uploads.add(session, self._project.id, new, told, at)
+            if wishes.forget:
+                await borrowed.lend(session, new.id, self._project.id, at)
             events.record(
                 session,
                 "asset_uploaded",
@@ -190,8 +192,6 @@ class Intake:
     def _new_asset(self, one: _File, facts: Facts, wishes: Wishes) -> NewAsset:
         blob = NewBlob(one.staged.digest, size_bytes=one.staged.size_bytes, **vars(facts))
         how = {"uploaded": True, "stripped": wishes.strip}
-        if wishes.forget:
-            how["forget"] = True
         name = stored_name(one.name, facts.media_type)
         who = self._caller.user_id
         return NewAsset(blob, wishes.kind, name, how, creator_id=who, id=one.asset_id)

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from maquette.db import instructions, notices, runs, workers
 from maquette.jobs.desk import Desk
-from maquette.services import housekeeping, metering, notifying, runlog, voices
+from maquette.services import closing, housekeeping, metering, notifying, voices
 from maquette.services.hands import Hands
 from maquette.services.status import BEAT_S, DEAD_S
 from maquette.services.studio import Studio
@@ -123,7 +123,7 @@ async def _work(studio: Studio, stop: asyncio.Event, *, once: bool) -> None:
     desk = Desk(
         studio.shop,
         studio.new_engine(),
-        lambda run: runlog.write(studio, run),
+        lambda run: closing.finish(studio, run),
         patience_s=_PATIENCE_S,
     )
     hands = Hands(studio, leaving)

@@ -2,9 +2,9 @@
 
 from maquette.db.base import Base
 from maquette.db.tables.library import AssetTag, Consent, Favourite, Upload
-from maquette.db.tables.money import Attempt, Budget, Cap, Hold, HoldBudget, PastSpending
+from maquette.db.tables.money import Attempt, Budget, Cap, CapAlert, Hold, HoldBudget, PastSpending
 from maquette.db.tables.people import ApiKey, LoginSession, Membership, User
-from maquette.db.tables.pictures import Asset, AssetParent, Blob, File
+from maquette.db.tables.pictures import Asset, AssetParent, Blob, Borrowed, File
 from maquette.db.tables.safe import Export, IdempotencyKey, Secret, Snapshot, Worker
 from maquette.db.tables.talk import (
     ChatMessage,
@@ -32,9 +32,11 @@ __all__ = [
     "Attempt",
     "Base",
     "Blob",
+    "Borrowed",
     "Budget",
     "Candidate",
     "Cap",
+    "CapAlert",
     "ChatMessage",
     "ChatSession",
     "Consent",

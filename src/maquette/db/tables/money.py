@@ -43,10 +43,29 @@ class Attempt(Base):
             postgresql_where=text("state IN ('reserved', 'sent', 'settled', 'unknown')"),
         ),
         Index("ix_attempts_state", "state"),
+        Index(
+            "ix_attempts_spent",
+            "day",
+            "project_id",
+            "user_id",
+            "provider",
+            "model",
+            "paid",
+            "state",
+            "reserved_nano",
+            "settled_nano",
+            sqlite_where=text("sent_at IS NOT NULL"),
+            postgresql_where=text("sent_at IS NOT NULL"),
+        ),
+        Index("ix_attempts_sent_at", "sent_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("run_jobs.id"))
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
+    """Its run's; here too, so that a report joins nothing."""
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    """Whose counters its money counts in; None: nobody's, as from the command line."""
     call: Mapped[str] = mapped_column(String(64))
     """The step that makes the call: at most one standing attempt each."""
     number: Mapped[int]
@@ -63,6 +82,10 @@ class Attempt(Base):
         JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
     )
     """What the call used, as the provider counts it: tokens by kind."""
+    priced_by: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    )
+    """The price at the time: its day, where it comes from, its numbers."""
     ticket: Mapped[str | None] = mapped_column(Text)
     reserved_nano: Mapped[int] = mapped_column(BigInteger)
     settled_nano: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -80,7 +103,8 @@ class Cap(Base):
     __table_args__ = (CheckConstraint("limit_nano >= 0", name="limit_positive"),)
 
     key: Mapped[str] = mapped_column(String(120), primary_key=True)
-    """`installation`, `day`, `project:<id>` or `run:<id>`."""
+    """`installation`, `day`, `project:<id>`, `project-day:<id>`, `user:<id>`, `user-day:<id>`,
+    `run:<id>`; `project-day` and `user-day` alone hold for all that have none of their own."""
     limit_nano: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -96,9 +120,46 @@ class Budget(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     cap_key: Mapped[str] = mapped_column(String(120))
     period: Mapped[str] = mapped_column(String(10))
-    """The date in the installation's timezone for `day`, else empty."""
+    """The date in the installation's timezone for `day` and its like, else empty."""
     held_nano: Mapped[int] = mapped_column(BigInteger)
     settled_nano: Mapped[int] = mapped_column(BigInteger)
+
+
+class CapAlert(Base):
+    """A share of a cap that was reached: noted once, until it is not reached any more."""
+
+    __tablename__ = "cap_alerts"
+    __table_args__ = (
+        CheckConstraint("percent IN (50, 80, 100)", name="percent_known"),
+        Index(
+            "uq_cap_alerts_standing",
+            "cap_key",
+            "period",
+            "percent",
+            unique=True,
+            sqlite_where=text("rearmed_at IS NULL"),
+            postgresql_where=text("rearmed_at IS NULL"),
+        ),
+        Index(
+            "ix_cap_alerts_due",
+            "id",
+            sqlite_where=text("told_at IS NULL"),
+            postgresql_where=text("told_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    cap_key: Mapped[str] = mapped_column(String(120))
+    period: Mapped[str] = mapped_column(String(10))
+    percent: Mapped[int]
+    limit_nano: Mapped[int] = mapped_column(BigInteger)
+    used_nano: Mapped[int] = mapped_column(BigInteger)
+    """At that moment."""
+    at: Mapped[datetime]
+    told_at: Mapped[datetime | None]
+    """When the installation's address was told, or would have been."""
+    rearmed_at: Mapped[datetime | None]
+    """When the cap was raised so far that it may be reached anew."""
 
 
 class Hold(Base):
@@ -114,6 +175,8 @@ class Hold(Base):
     remaining_nano: Mapped[int] = mapped_column(BigInteger)
     is_open: Mapped[bool]
     day: Mapped[str] = mapped_column(String(10))
+    user_id: Mapped[str | None] = mapped_column(String(36))
+    """Whose counters it counts in. No foreign key: it is written where the counters are locked."""
 
 
 class HoldBudget(Base):
@@ -137,6 +200,8 @@ class PastSpending(Base):
     model: Mapped[str] = mapped_column(String(120), primary_key=True)
     project: Mapped[str] = mapped_column(String(64))
     """The slug that it had."""
+    user_id: Mapped[str | None] = mapped_column(String(36))
+    """Who spent it; None: nobody, or several."""
     calls: Mapped[int]
     estimated_nano: Mapped[int] = mapped_column(BigInteger)
     settled_nano: Mapped[int] = mapped_column(BigInteger)

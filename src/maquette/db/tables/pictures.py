@@ -99,6 +99,18 @@ class AssetParent(Base):
     role: Mapped[str] = mapped_column(String(16), primary_key=True)
 
 
+class Borrowed(Base):
+    """A picture that is forgotten when what it was sent for is done."""
+
+    __tablename__ = "borrowed_assets"
+    __table_args__ = (Index("ix_borrowed_assets_created_at", "created_at"),)
+
+    asset_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    """Of an asset that may be gone meanwhile."""
+    project_id: Mapped[str] = mapped_column(String(36))
+    created_at: Mapped[datetime]
+
+
 class File(Base):
     """A name in the project's folders, and the asset it shows."""
 
