@@ -22,7 +22,7 @@ demo: $(VENV)/.installed ## the main job on the example pictures
 
 test: $(VENV)/.installed-dev ## all tests
 	$(BIN)/python -m maquette.testing.prepare
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(VENV)/.installed-dev ## exactly what CI runs
 	$(BIN)/ruff check .

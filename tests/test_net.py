@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from maquette.core.errors import (
     ProviderUnavailable,
 )
 from maquette.core.wire import WireRules
+from maquette.net.client import trust
 
 CLOSED = WireRules(paid_calls=False)
 
@@ -167,3 +169,10 @@ async def test_a_connection_that_never_opened_cost_nothing() -> None:
 def test_a_quoted_message_holds_no_key() -> None:
     assert net.cleaned("key sk-123\n  is  wrong", "sk-123") == "'key *** is wrong'."
     assert net.cleaned(None) == "without a reason."
+
+
+def test_the_authorities_are_read_once_and_believed_alone() -> None:
+    """Every client of the program shares them: reading them takes longer than a call."""
+    known = trust()
+    assert trust() is known
+    assert (known.verify_mode, known.check_hostname) == (ssl.CERT_REQUIRED, True)

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -75,10 +74,9 @@ async def open_studio(
     db = Database(settings.url)
     pool = _pool(settings)
     vault = _vault(settings)
-    zone = None if settings.timezone is None else ZoneInfo(settings.timezone)
     shop = Workshop(
         db=db,
-        clock=Clock(zone),
+        clock=Clock(settings.zone),
         providers=ready,
         operations=operations,
         pool=pool,
@@ -102,6 +100,9 @@ async def open_studio(
         guest_wire=replace(wire_rules(settings), loopback=settings.server.auth == "single"),
         agent=_agent(settings),
         trash_days=settings.server.trash_days,
+        alert_url=settings.alert_url,
+        credits=settings.credits,
+        roles=settings.roles,
     )
     try:
         yield studio

@@ -15,7 +15,7 @@ _SECRET = re.compile(
 )
 _SHOWN = re.compile(r"(?i)\b(bearer\s+|sk-|mq_)[A-Za-z0-9._~+/=-]{6,}")
 _MASK = "**********"
-QUIET = ("httpx2", "httpcore2", "dbos", "uvicorn.error", "botocore", "alembic")
+QUIET = ("httpx2", "httpcore2", "mcp", "dbos", "uvicorn.error", "botocore", "alembic")
 """Libraries whose chatter is left out."""
 
 

@@ -18,7 +18,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from maquette.core import notice
+from maquette.core.credits import CreditRules
 from maquette.core.errors import BadParameter
+from maquette.core.roles import RoleRules
 
 PREFIX = "MAQUETTE_"
 
@@ -118,12 +121,28 @@ class Settings(BaseSettings):
     """Listening and speaking by a service; so does this."""
     retries: RetrySettings = RetrySettings()
     server: ServerSettings = ServerSettings()
+    credits: CreditRules = CreditRules()
+    """Whether people pay for what they spend; the keys for that are no settings."""
+    roles: RoleRules = RoleRules()
+    """What people of a role may ask for at most."""
+    alert_url: SecretStr | None = None
+    """Told when a cap fills up; its path is often a secret."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto`: for people where standard error is a terminal, else JSON lines."""
     agent_url: str | None = None
     """Where dispatched instructions are sent; `MAQUETTE_AGENT_URL`, or the seed's names."""
     agent_token: SecretStr | None = None
+
+    @field_validator("alert_url")
+    @classmethod
+    def _can_be_told(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            if value is not None:
+                notice.checked(value.get_secret_value())
+        except BadParameter as error:
+            raise ValueError(str(error).rstrip(".")) from None
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -136,6 +155,10 @@ class Settings(BaseSettings):
                 f"no timezone is called {value!r}; write one like Europe/Madrid"
             ) from None
         return value
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        return None if self.timezone is None else ZoneInfo(self.timezone)
 
     @property
     def weights_folder(self) -> Path:

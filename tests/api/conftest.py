@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lending import furnish
 
 from maquette.settings import RetrySettings, ServerSettings, load
 from maquette.testing.scripted import Act, Books, ScriptedProvider
@@ -32,6 +33,7 @@ def serve(tmp_path: Path, books: Books) -> Serve:
             server=ServerSettings(**server),
             retries=RetrySettings(first_wait_s=0.01, longest_wait_s=0.05),
         )
+        furnish(settings)
         provider = ScriptedProvider(books, script, price=price)
         async with serving(settings, work=work, providers={provider.id: provider}) as served:
             yield served

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 
 from maquette.core.people import Role
 from maquette.db.tables import User
-from maquette.services import people
+from maquette.services import passwords, people
 from maquette.services.people import Change
 from maquette.services.studio import Studio
 from maquette.testing.serving import Served
@@ -21,9 +21,9 @@ PASSWORD = "correct horse battery"  # noqa: S105 - of people who do not exist
 
 
 @cache
-def _hash() -> str:
-    """Hash it once for all tests: it takes a tenth of a second."""
-    return PasswordHasher().hash(PASSWORD)
+def _hash(kind: Callable[[], PasswordHasher]) -> str:
+    """Hash it once for all tests: at its real price it takes a tenth of a second."""
+    return kind().hash(PASSWORD)
 
 
 async def make(studio: Studio, name: str, role: Role) -> str:
@@ -31,7 +31,7 @@ async def make(studio: Studio, name: str, role: Role) -> str:
     made = await people.create(studio, name, role, Change())
     async with studio.shop.db.write() as session:
         person = await session.get_one(User, made.id)
-        person.password_hash = _hash()
+        person.password_hash = _hash(passwords.PasswordHasher)
     return made.id
 
 

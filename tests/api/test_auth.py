@@ -108,6 +108,7 @@ async def test_no_answer_tells_which_names_exist(many: Served) -> None:
     assert next(iter(answers))[:2] == (401, "unauthenticated")
 
 
+@pytest.mark.usefixtures("dear_passwords")
 async def test_an_unknown_name_takes_as_long_as_a_wrong_password(many: Served) -> None:
     """Constant time: the same hash is computed where there is none to compare with."""
 

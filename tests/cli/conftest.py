@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.lending import furnish
 
 from maquette import bootstrap, cli
 from maquette.imaging import png
@@ -128,6 +129,7 @@ class Workplace:
 
     @asynccontextmanager
     async def _opened(self, settings: Settings) -> AsyncGenerator[Studio]:
+        furnish(settings)
         scripted = ScriptedProvider(self.books, self.script, price=self.price)
         async with _open_studio(settings, providers={"scripted": scripted}) as studio:
             yield studio

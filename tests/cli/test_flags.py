@@ -23,7 +23,9 @@ import numpy as np
 import pytest
 from tests.cli import (
     rows_assets,
+    rows_credits,
     rows_instruct,
+    rows_mask,
     rows_portable,
     rows_privacy,
     rows_s3,
@@ -794,6 +796,27 @@ def _money_rows() -> Iterator[Row]:
         whole,
         lambda said: {one["project"] for one in _listed(said)} == {"other"},
     )
+    for flag, words, right in (
+        ("--by", "--by user", lambda said: {one["day"] for one in _listed(said)} == {None}),
+        ("--from", "--from 2999-01-01", lambda said: _listed(said) == []),
+        ("--to", "--to 2000-01-01", lambda said: _listed(said) == []),
+        ("--model", "--model scripted:free", lambda said: _listed(said) == []),
+    ):
+        yield Row("spend report", flag, report(f"spend report --json {words}"), whole, right)
+    yield Row(
+        "spend report",
+        "--user",
+        report("spend report --json --user nobody"),
+        whole,
+        lambda said: "'nobody'" in said.err,
+    )
+    yield Row(
+        "spend report",
+        "--csv",
+        report("spend report --csv"),
+        report("spend report"),
+        lambda said: said.out.startswith("day,project,provider,model,calls,"),
+    )
     yield Row(
         "spend unknown", "--json", _lost("spend unknown --json"), _lost("spend unknown"), is_json
     )
@@ -975,10 +998,12 @@ TABLE = (
     *rows_s3.ROWS,
     *rows_secret.ROWS,
     *rows_instruct.ROWS,
+    *rows_mask.ROWS,
     *rows_portable.ROWS,
     *rows_privacy.ROWS,
     *rows_voice.ROWS,
     *rows_user.ROWS,
+    *rows_credits.ROWS,
 )
 HIDDEN = tuple(_hidden_rows())
 
@@ -997,8 +1022,10 @@ LASTING = (
     ("contract-smoke", "--project-slug"),
     ("contract-smoke", "--json"),
     ("openapi", "--output"),
+    ("mcp", "--project"),
 )
-"""Of commands that go on until they are stopped, or talk to one that does: see `test_serve`."""
+"""Of commands that go on until they are stopped, or talk to one that does: see `test_serve`, and
+for the last `test_mcp`."""
 
 
 def _walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, bool]]:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
-from maquette.core import registry
 from maquette.core.errors import UnknownPlugin
 from maquette.core.registry import Registry
 
-GOOD = EntryPoint("good", "math:pi", "test")
-BAD = EntryPoint("bad", "no_such_module:thing", "test")
+
+def install(folder: Path, name: str, points: str) -> None:
+    """Leave what pip leaves of a package."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[test]\n{points}\n")
 
 
 @pytest.fixture
-def plugins(monkeypatch: pytest.MonkeyPatch) -> Registry[float]:
-    def found(*, group: str) -> list[EntryPoint]:
-        return [GOOD, BAD] if group == "test" else []
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that Python looks for packages in, with one that offers two numbers."""
+    install(tmp_path, "numbers", "good = math:pi\nbad = no_such_module:thing")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    return tmp_path
 
-    monkeypatch.setattr(registry, "entry_points", found)
+
+@pytest.fixture
+def plugins(packages: Path) -> Registry[float]:
+    assert packages.is_dir()
     made: Registry[float] = Registry("number")
     made.discover("test")
     return made
@@ -82,12 +93,20 @@ def test_loading_all_completes_the_list_of_the_broken(plugins: Registry[float]) 
     assert list(plugins) == ["good"]
 
 
-def test_loading_can_be_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(*, group: str) -> list[EntryPoint]:
-        assert group == "test"
-        return [GOOD, BAD]
-
-    monkeypatch.setattr(registry, "entry_points", found)
+@pytest.mark.usefixtures("packages")
+def test_loading_can_be_limited() -> None:
     made: Registry[float] = Registry("number")
     made.discover("test", only={"good"})
     assert list(made) == ["good"]
+
+
+def test_a_package_that_comes_or_goes_is_noticed(packages: Path) -> None:
+    """What is installed is read once, and again when it changed."""
+    for names in (["bad", "good"], ["bad", "good", "late"], ["bad", "good"]):
+        if "late" in names:
+            install(packages, "latecomer", "late = math:e")
+        elif (packages / "latecomer-1.0.dist-info").exists():
+            shutil.rmtree(packages / "latecomer-1.0.dist-info")
+        made: Registry[float] = Registry("number")
+        made.discover("test")
+        assert list(made) == names

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field, ValidationError
 
-from maquette.core.wanted import Wanted
+from maquette.core.wanted import Wanted, from_texts
 
 
 class Order(Wanted):
@@ -33,3 +33,28 @@ def test_another_type_is_refused(body: dict[str, Any]) -> None:
 )
 def test_the_right_type_passes(body: dict[str, Any]) -> None:
     assert Order.model_validate(body).model_dump(exclude_unset=True).keys() == body.keys()
+
+
+@pytest.mark.parametrize(
+    ("texts", "order"),
+    [
+        (
+            {"flag": "true", "count": "3", "price": "0.10"},
+            Order(flag=True, count=3, price=Decimal("0.10")),
+        ),
+        ({"flag": "on"}, Order(flag=True)),
+        ({"flag": "", "count": "", "price": ""}, Order()),
+        ({"flag": "0", "either": "a b"}, Order(either="a b")),
+    ],
+)
+def test_a_forms_texts_become_what_the_model_wants(texts: dict[str, Any], order: Order) -> None:
+    assert Order.model_validate(from_texts(Order, texts)) == order
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [{"flag": "maybe"}, {"count": "many"}, {"count": "NaN"}, {"price": "much"}, {"more": "1"}],
+)
+def test_a_text_that_cannot_be_read_is_left_to_be_refused(texts: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Order.model_validate(from_texts(Order, texts))

@@ -16,8 +16,12 @@ from maquette.db.tables import (
     Base,
     Budget,
     Cap,
+    CapAlert,
     ChatMessage,
     ChatSession,
+    CreditPurchase,
+    CreditReversal,
+    CreditTransfer,
     Export,
     IdempotencyKey,
     Installation,
@@ -37,6 +41,11 @@ def budget(held: int = 0, settled: int = 0) -> Budget:
     return Budget(cap_key="day", period="2026-03-01", held_nano=held, settled_nano=settled)
 
 
+def alert(percent: int = 50) -> CapAlert:
+    facts = {"limit_nano": 1, "used_nano": 1, "at": NOW}
+    return CapAlert(cap_key="day", period="2026-03-01", percent=percent, **facts)
+
+
 def user(name: str = "ann", **values: Any) -> User:
     return User(**{"id": name, "name": name, "role": "creator", "created_at": NOW, **values})
 
@@ -45,6 +54,37 @@ def key(name: str) -> ApiKey:
     return ApiKey(
         id=name, user_id="ann", name=name, prefix="mq_", hash="h", scopes=[], created_at=NOW
     )
+
+
+def transfer(**values: Any) -> CreditTransfer:
+    right: dict[str, Any] = {
+        "reference": "grant:1",
+        "kind": "grant",
+        "from_account": "adjustments",
+        "to_account": "user:ann",
+        "amount_nano": 1,
+        "created_at": NOW,
+    }
+    return CreditTransfer(**{**right, **values})
+
+
+def purchase(name: str = "x", **values: Any) -> CreditPurchase:
+    right: dict[str, Any] = {
+        "id": name,
+        "user_id": "ann",
+        "pack": "small",
+        "price_minor": 500,
+        "currency": "usd",
+        "credits_nano": 5,
+        "state": "open",
+        "withdrawn_nano": 0,
+        "created_at": NOW,
+    }
+    return CreditPurchase(**{**right, **values})
+
+
+def reversal(minor: int) -> CreditReversal:
+    return CreditReversal(id="ch", minor=minor, currency="usd", final=False, told_at=NOW)
 
 
 def voice(**values: Any) -> VoiceRequest:
@@ -59,6 +99,23 @@ def voice(**values: Any) -> VoiceRequest:
 
 
 CHECKS: dict[str, list[Rows]] = {
+    "ck_credit_transfers_amount_positive": [
+        lambda: [transfer(amount_nano=0)],
+        lambda: [transfer(amount_nano=-1)],
+    ],
+    "ck_credit_transfers_accounts_differ": [lambda: [transfer(from_account="user:ann")]],
+    "ck_credit_transfers_kind_known": [lambda: [transfer(kind="gift")]],
+    "ck_credit_purchases_worth_something": [
+        lambda: [user(), purchase(price_minor=0)],
+        lambda: [user(), purchase(credits_nano=0)],
+    ],
+    "ck_credit_purchases_withdrawn_within": [
+        lambda: [user(), purchase(state="paid", withdrawn_nano=6)],
+        lambda: [user(), purchase(state="paid", withdrawn_nano=-1)],
+    ],
+    "ck_credit_purchases_only_paid_withdrawn": [lambda: [user(), purchase(withdrawn_nano=1)]],
+    "ck_credit_purchases_state_known": [lambda: [user(), purchase(state="flying")]],
+    "ck_credit_reversals_minor_positive": [lambda: [reversal(-1)]],
     "ck_installation_one_row": [lambda: [Installation(id=2)]],
     "ck_runs_state_known": [lambda: [run("r2", state="flying")]],
     "ck_runs_kind_known": [lambda: [run("r2", kind="sounds")]],
@@ -80,6 +137,7 @@ CHECKS: dict[str, list[Rows]] = {
         lambda: [attempt(state="released", settled_nano=1)],
         lambda: [attempt(state="unknown", settled_nano=1)],
     ],
+    "ck_cap_alerts_percent_known": [lambda: [alert(60)]],
     "ck_caps_limit_positive": [lambda: [Cap(key="day", limit_nano=-1)]],
     "ck_budgets_counts_positive": [lambda: [budget(held=-1)], lambda: [budget(settled=-1)]],
     "ck_run_jobs_priority_known": [lambda: [job("j2", position=1, priority=101)]],
@@ -161,8 +219,20 @@ UNIQUE: dict[str, Rows] = {
         attempt(state="released"),
     ],
     "uq_attempts_standing": lambda: [attempt(number=1, state="sent"), attempt(number=2)],
+    "uq_cap_alerts_standing": lambda: [alert(), alert()],
     "uq_budgets_cap_key_period": lambda: [budget(), budget()],
     "uq_users_name": lambda: [user(), User(id="bob", name="ann", role="viewer", created_at=NOW)],
+    "uq_credit_transfers_reference": lambda: [transfer(), transfer()],
+    "uq_credit_purchases_session_id": lambda: [
+        user(),
+        purchase(session_id="s"),
+        purchase("y", session_id="s"),
+    ],
+    "uq_credit_purchases_payment_intent": lambda: [
+        user(),
+        purchase(payment_intent="s"),
+        purchase("y", payment_intent="s"),
+    ],
     "uq_api_keys_hash": lambda: [user(), key("one"), key("two")],
 }
 

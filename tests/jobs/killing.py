@@ -32,18 +32,16 @@ from maquette.db import ledger, runs
 from maquette.db.engine import Database
 from maquette.db.tables import Event
 from maquette.folders import Folders, Placed
-from maquette.imaging import apply, png
+from maquette.imaging import png
 from maquette.jobs.dbos_engine import DbosEngine
 from maquette.jobs.workers import PixelPool
-from maquette.pixels import segment
 from maquette.services import keeping, planning, running, spending, starting
 from maquette.services.studio import Studio
 from maquette.settings import load
 from maquette.storage.local import LocalStorage
 from maquette.testing.scripted import Books, ScriptedCutter, ScriptedProvider
-
-FORKED_WITH = (apply, segment)
-"""Imported before forking, so that no child pays for it."""
+from tests.forking import in_child
+from tests.lending import empty_database
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -260,23 +258,25 @@ async def _look(
     )
 
 
-def in_child(act: Callable[[], Outcome], result: Path) -> int:
-    """Fork, act, write the outcome; return the child's wait status."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            result.write_text(json.dumps(asdict(act())))
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitpid(child, 0)[1]
+def act(folder: Path, model: str, kill_at: int | None, *, decide: bool = False) -> int:
+    """Work in a child of its own, and write down what stands at the end."""
+    result = folder / "outcome.json"
+    result.unlink(missing_ok=True)
+
+    def work_here() -> int:
+        outcome = asyncio.run(work(folder, model, kill_at, decide=decide))
+        result.write_text(json.dumps(asdict(outcome)))
+        return 0
+
+    return in_child(work_here)
 
 
 def prepare(folder: Path) -> None:
     """Make a scene, and an older picture where the winner will go."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "root" / "outputs").mkdir(parents=True)
+    (folder / "home").mkdir()
+    shutil.copy(empty_database(), folder / "home" / "app.db")
     rng = np.random.default_rng(1)
     (folder / "scene.png").write_bytes(png.write(rng.integers(0, 256, (24, 32, 3), np.uint8)))
     (folder / "root" / "outputs" / "scene.png").write_bytes(b"somebody's older picture")
@@ -286,13 +286,12 @@ def crash_and_finish(folder: Path, model: str, kill_at: int) -> dict[str, Any]:
     """Crash at one boundary; finish in a second process, deciding by the books if asked to."""
     prepare(folder)
     result = folder / "outcome.json"
-    status = in_child(lambda: asyncio.run(work(folder, model, kill_at, decide=False)), result)
+    status = act(folder, model, kill_at)
     told: dict[str, Any] = {"kill_at": kill_at, "killed": os.WIFSIGNALED(status)}
     trace = folder / "killed-at"
     told["where"] = trace.read_text() if trace.exists() else "nowhere"
     for decide in (False, True):
-        result.unlink(missing_ok=True)
-        in_child(lambda: asyncio.run(work(folder, model, None, decide=decide)), result)  # noqa: B023 - called at once
+        act(folder, model, None, decide=decide)
         told["second" if not decide else "decided"] = (
             json.loads(result.read_text()) if result.exists() else None
         )
@@ -304,9 +303,8 @@ def crash_and_finish(folder: Path, model: str, kill_at: int) -> dict[str, Any]:
 
 def count(folder: Path, model: str) -> int:
     prepare(folder)
-    result = folder / "outcome.json"
-    in_child(lambda: asyncio.run(work(folder, model, None, decide=False)), result)
-    boundaries: int = json.loads(result.read_text())["boundaries"]
+    act(folder, model, None)
+    boundaries: int = json.loads((folder / "outcome.json").read_text())["boundaries"]
     shutil.rmtree(folder)
     return boundaries
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +24,7 @@ from maquette.services.instructing import Wanted
 from maquette.services.studio import Studio
 from maquette.settings import load
 from maquette.testing.scripted import Books, ScriptedProvider
+from tests.forking import in_child
 from tests.jobs.killing import (
     Boundaries,
     HastyEngine,
@@ -33,6 +33,7 @@ from tests.jobs.killing import (
     WatchedFolders,
     WatchedStorage,
 )
+from tests.lending import empty_database
 
 
 @dataclass(frozen=True)
@@ -109,38 +110,39 @@ async def _look(studio: Studio, books: Books, boundaries: Boundaries) -> Outcome
     )
 
 
-def in_child(folder: Path, kill_at: int | None) -> dict[str, Any] | None:
-    """Fork, work, return the outcome; None where it was killed."""
+def outcome(folder: Path, kill_at: int | None) -> dict[str, Any] | None:
+    """Work in a child of its own; None where it was killed."""
     result = folder / "outcome.json"
     result.unlink(missing_ok=True)
-    child = os.fork()
-    if child == 0:
-        try:
-            outcome = asyncio.run(work(folder, kill_at))
-            result.write_text(json.dumps(asdict(outcome)))
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+
+    def work_here() -> int:
+        result.write_text(json.dumps(asdict(asyncio.run(work(folder, kill_at)))))
+        return 0
+
+    in_child(work_here)
     return json.loads(result.read_text()) if result.exists() else None
+
+
+def furnished(folder: Path) -> Path:
+    (folder / "home").mkdir(parents=True)
+    shutil.copy(empty_database(), folder / "home" / "app.db")
+    return folder
 
 
 def main() -> None:
     folder, part, parts = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    whole = folder / "whole"
-    whole.mkdir(parents=True)
-    plain = in_child(whole, None)
+    plain = outcome(furnished(folder / "whole"), None)
     sys.stdout.write(json.dumps({"plain": plain}) + "\n")
     boundaries = 0 if plain is None else plain["boundaries"]
     for kill_at in range(1 + part, boundaries + 1, parts):
-        one = folder / str(kill_at)
-        one.mkdir()
-        first = in_child(one, kill_at)
+        one = furnished(folder / str(kill_at))
+        first = outcome(one, kill_at)
         trace = one / "killed-at"
         told = {
             "kill_at": kill_at,
             "where": trace.read_text() if trace.exists() else "nowhere",
             "killed": first is None,
-            "second": in_child(one, None),
+            "second": outcome(one, None),
         }
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()

@@ -13,7 +13,8 @@ import pytest
 PARTS = 6
 NEEDED_CALLS = 4
 """Two for three candidates, one for the cutout, one to refine it."""
-SCRIPT = Path(__file__).with_name("killing.py")
+SCRIPT = "tests.jobs.killing"
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(900)
@@ -24,7 +25,8 @@ def test_a_run_killed_anywhere_ends_complete_and_pays_once(
 ) -> None:
     """LAB-12, LAB-14, ORC-8: the second process goes on at the first unfinished step."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(tmp_path / "k"), model, str(part), str(PARTS)],
+        [sys.executable, "-m", SCRIPT, str(tmp_path / "k"), model, str(part), str(PARTS)],
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=False,

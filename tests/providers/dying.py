@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.forking import in_child
 from tests.jobs.killing import (
     Boundaries,
     HastyEngine,
@@ -24,14 +25,7 @@ from tests.jobs.killing import (
 )
 
 from maquette import bootstrap, cli
-from maquette.cli import app
-from maquette.db import migrate
-from maquette.imaging import apply
 from maquette.jobs import dbos_engine
-from maquette.providers.openai import provider
-
-FORKED_WITH = (app, apply, migrate, provider)
-"""Imported before forking, so that no child pays for it."""
 
 
 def patch(boundaries: Boundaries) -> None:
@@ -56,7 +50,7 @@ def patch(boundaries: Boundaries) -> None:
     boundaries.watch_commits()
 
 
-def child(told: dict[str, Any], out: Path, trace: Path) -> None:
+def child(told: dict[str, Any], out: Path, trace: Path) -> int:
     """Be `maquette` until the end, or until the boundary."""
     with out.open("w") as file:
         os.dup2(file.fileno(), 1)
@@ -68,9 +62,8 @@ def child(told: dict[str, Any], out: Path, trace: Path) -> None:
         cli.main()
     except SystemExit as left:
         status = int(left.code or 0)
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
+    sys.stdout.flush()
+    return status
 
 
 def main() -> None:
@@ -79,10 +72,7 @@ def main() -> None:
     for line in sys.stdin:
         told: dict[str, Any] = json.loads(line)
         trace.unlink(missing_ok=True)
-        process = os.fork()
-        if process == 0:
-            child(told, out, trace)
-        _, status = os.waitpid(process, 0)
+        status = in_child(partial(child, told, out, trace))
         answer = {
             "killed": os.WIFSIGNALED(status),
             "where": trace.read_text() if trace.exists() else "",

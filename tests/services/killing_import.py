@@ -1,13 +1,19 @@
-"""Import an archive in a process that kills itself at one boundary; run by test_importing."""
+"""Import an archive in processes that kill themselves at boundaries; run by test_importing.
+
+The first imports it whole, into `whole`; then every third boundary kills one, in `killed-<n>`. A
+line of JSON tells how many boundaries there were, and then how each of the others ended.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +23,11 @@ from maquette.folders import Folders
 from maquette.services import importing
 from maquette.settings import load
 from maquette.storage.local import LocalStorage
+from tests.forking import in_child
 
 
-def main(home: str, archive: str, slug: str, fatal: int) -> None:
-    """Import; at the boundary of that number nothing more is done. Print how many there were."""
+def imported(home: Path, archive: str, slug: str, fatal: int) -> int:
+    """Import; at the boundary of that number nothing more is done. Return how many there were."""
     reached = 0
 
     def boundary() -> None:
@@ -60,12 +67,29 @@ def main(home: str, archive: str, slug: str, fatal: int) -> None:
         watched(owner, name)
 
     async def work() -> None:
-        async with bootstrap.open_studio(load(home=Path(home))) as studio:
+        async with bootstrap.open_studio(load(home=home)) as studio:
             await importing.import_archive(studio, Path(archive), slug=slug or None)
 
     asyncio.run(work())
-    sys.stdout.write(f"{reached}\n")
+    return reached
+
+
+def act(folder: Path, archive: str, slug: str, fatal: int) -> int:
+    """Be one process; a whole import writes down how many boundaries it passed."""
+    reached = imported(folder / (f"killed-{fatal}" if fatal else "whole"), archive, slug, fatal)
+    (folder / "boundaries").write_text(str(reached))
+    return 0
+
+
+def main(folder: Path, archive: str, slug: str) -> None:
+    assert in_child(partial(act, folder, archive, slug, 0)) == 0
+    boundaries = int((folder / "boundaries").read_text())
+    endings = {
+        fatal: os.waitstatus_to_exitcode(in_child(partial(act, folder, archive, slug, fatal)))
+        for fatal in range(1, boundaries + 1, 3)
+    }
+    sys.stdout.write(json.dumps({"boundaries": boundaries, "endings": endings}) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -54,6 +54,7 @@ from maquette.services.packing import line
 from maquette.services.studio import Studio
 from maquette.settings import load
 from tests.conftest import Opener
+from tests.lending import furnish
 from tests.services.conftest import Begin, made_in, see
 
 CHAIN = PostChain(upscale=UpscaleStep(), colour=ColourStep())
@@ -63,7 +64,9 @@ Members = dict[str, bytes]
 @asynccontextmanager
 async def another(folder: Path, url: str | None = None) -> AsyncGenerator[Studio]:
     """Open an installation on another machine, as it were."""
-    async with bootstrap.open_studio(load(home=folder, database_url=url)) as studio:
+    settings = load(home=folder, database_url=url)
+    furnish(settings)
+    async with bootstrap.open_studio(settings) as studio:
         yield studio
 
 
@@ -609,23 +612,20 @@ async def test_an_import_killed_anywhere_leaves_no_half_project(
     archive: Path, slug: str, tmp_path: Path
 ) -> None:
     """LAB-22: the next import takes over what the first one left."""
-    script = Path(__file__).with_name("killing_import.py")
-
-    def begun(home: Path, fatal: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(script), str(home), str(archive), slug, str(fatal)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    whole = await asyncio.to_thread(begun, tmp_path / "whole", 0)
-    assert whole.returncode == 0, whole.stderr
-    boundaries = int(whole.stdout)
-    assert boundaries > 15
+    command = [sys.executable, "-m", "tests.services.killing_import", tmp_path, archive, slug]
+    repository = Path(__file__).parents[2]
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=repository, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["boundaries"] > 15
     name = slug or "demo"
     async with another(tmp_path / "whole") as studio:
         wanted = await rows(studio, name)
-    for fatal in range(1, boundaries + 1, 3):
+    for fatal, status in told["endings"].items():
         home = tmp_path / f"killed-{fatal}"
-        killed = await asyncio.to_thread(begun, home, fatal)
-        assert killed.returncode == -9, killed.stderr
+        assert status == -9, done.stderr
         async with another(home) as studio:
             found = await counts(studio)
             if not any(found.values()):

@@ -30,7 +30,7 @@ from maquette.core.states import JobState
 from maquette.db import ledger, people, runs
 from maquette.db.tables import Attempt, Budget, Hold, Job, Project, Run
 from maquette.services import metering, projects, spending, status, viewing
-from maquette.services.metering import Commit, Priced
+from maquette.services.metering import Bill, Commit, Priced
 from maquette.services.starting import Spending
 from maquette.services.studio import Studio
 from tests.conftest import Opener
@@ -42,18 +42,18 @@ CALL = Priced("chat", "language", "stand-in-7b", parse_usd("0.50"))
 YES = Spending(confirmed=True)
 
 
-async def answered() -> tuple[str, Usd | None]:
-    return "an answer", parse_usd("0.20")
+async def answered() -> tuple[str, Bill]:
+    return "an answer", Bill(parse_usd("0.20"), {"input_tokens": 12})
 
 
-def failing(error: Exception) -> Callable[[], Awaitable[tuple[str, Usd | None]]]:
-    async def send() -> tuple[str, Usd | None]:
+def failing(error: Exception) -> Callable[[], Awaitable[tuple[str, Bill]]]:
+    async def send() -> tuple[str, Bill]:
         raise error
 
     return send
 
 
-async def never() -> tuple[str, Usd | None]:
+async def never() -> tuple[str, Bill]:
     raise AssertionError("this call must not be made")
 
 
@@ -103,7 +103,7 @@ async def test_a_paid_call_is_held_sent_and_settled(open_studio: Opener, url: st
     seen: list[set[tuple[Usd, Usd]]] = []
     async with demo(open_studio, url) as (studio, project):
 
-        async def send() -> tuple[str, Usd | None]:
+        async def send() -> tuple[str, Bill]:
             seen.append(await counted(studio, project))
             return await answered()
 
@@ -117,8 +117,8 @@ async def test_a_paid_call_is_held_sent_and_settled(open_studio: Opener, url: st
 
 
 async def test_where_the_cost_is_not_told_the_estimate_stands(open_studio: Opener) -> None:
-    async def send() -> tuple[str, Usd | None]:
-        return "an answer", None
+    async def send() -> tuple[str, Bill]:
+        return "an answer", Bill(None)
 
     async with demo(open_studio) as (studio, project):
         await metering.metered(studio, project, CALL, YES, send)
@@ -129,7 +129,7 @@ async def test_a_call_is_no_run_of_pictures(open_studio: Opener) -> None:
     """No list shows it, nothing resumes it, and no desk works it."""
     async with demo(open_studio) as (studio, project):
 
-        async def send() -> tuple[str, Usd | None]:
+        async def send() -> tuple[str, Bill]:
             async with studio.shop.db.read() as session:
                 assert not await runs.open_jobs(session, 10)
                 assert not await runs.open_runs_done(session)
@@ -181,10 +181,10 @@ async def test_a_crowd_never_gets_over_a_cap(open_studio: Opener, url: str) -> N
         gate = asyncio.Event()
         inside: list[int] = []
 
-        async def send() -> tuple[str, Usd | None]:
+        async def send() -> tuple[str, Bill]:
             inside.append(1)
             await gate.wait()
-            return "an answer", None
+            return "an answer", Bill(None)
 
         async def one() -> str:
             try:
@@ -272,7 +272,7 @@ async def test_a_caller_that_leaves_does_not_lose_the_answer(open_studio: Opener
     began, go = asyncio.Event(), asyncio.Event()
     kept: list[str] = []
 
-    async def send() -> tuple[str, Usd | None]:
+    async def send() -> tuple[str, Bill]:
         began.set()
         await go.wait()
         return await answered()

@@ -62,9 +62,9 @@ async def test_a_cap_needs_its_project(open_studio: Opener) -> None:
 async def test_meters_show_what_is_held_and_then_spent(open_studio: Opener, begin: Begin) -> None:
     async with open_studio() as studio:
         run = await begin(studio)
-        held = await meter(studio, "project demo")
+        held = await meter(studio, "project:demo")
         await see(studio, run)
-        spent = await meter(studio, "project demo")
+        spent = await meter(studio, "project:demo")
     assert (held.held, held.spent) == (parse_usd("0.08"), ZERO)
     assert (spent.held, spent.spent) == (ZERO, parse_usd("0.08"))
 

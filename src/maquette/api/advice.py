@@ -28,6 +28,12 @@ ADVICE: Mapping[str, str] = {
     "key with the scope that the message names.",
     "cross-site": "Open the studio under its own name. Programs that use a browser's session send "
     "`X-CSRF-Token`. Other names and origins: MAQUETTE_SERVER__HOSTS, MAQUETTE_SERVER__ORIGINS.",
+    "moderation-not-allowed": "Leave `moderation` at `auto`. An administrator can verify your "
+    "account; who has bought credits may choose it too.",
+    "role-limited": "Ask for less, or for another model. An administrator can give you another "
+    "role, or raise what yours allows (MAQUETTE_ROLES__…).",
+    "signature-wrong": "Compare STRIPE_WEBHOOK_SECRET with the secret of this webhook's endpoint "
+    "at Stripe, and the clock of this machine with the time.",
     "quota-exceeded": "Empty the trash, delete pictures, or ask for a larger quota.",
     "not-found": "Check the id; what was purged or erased does not come back.",
     "unknown-plugin": "Check the name; `maquette plugins` lists what is there and what is broken.",
@@ -46,6 +52,8 @@ ADVICE: Mapping[str, str] = {
     "upload-not-found": "Begin the upload anew: it has expired, ended, or never was.",
     "snapshot-not-found": "Check the id; the project's list of snapshots has it.",
     "export-not-found": "Check the id; the project's list of exports has it.",
+    "model-not-found": "Choose another model; `maquette models` lists them. Of one that was shut "
+    "down the message names the successor.",
     "no-such-route": "Check the address; `/docs` lists all of them.",
     "conflict": "Read the state again, then decide anew.",
     "already-exists": "Choose another name, or use what is there.",
@@ -65,11 +73,16 @@ ADVICE: Mapping[str, str] = {
     "spend-not-confirmed": "Look at the price (`/runs/dry`), then send `confirm_spend: true`.",
     "budget-exceeded": "Nothing was sent. Ask for less, wait for the next day where a daily cap "
     "stands, or raise the cap that the message names.",
-    "spend-stopped": "Spending is stopped for the whole installation; `maquette spend allow` ends "
+    "spend-stopped": "Spending is stopped for the whole installation; `maquette spend resume` ends "
     "that.",
     "price-unknown": "Choose a model with a price; one without is never taken as free.",
+    "insufficient-credits": "Nothing was sent. Buy credits (`POST /api/credits/checkout`), ask for "
+    "less, or ask an administrator for a grant.",
     "provider-error": "It was not charged. Read what the provider says, and try again later.",
     "provider-refused": "Change the prompt or the picture: the provider declines this request.",
+    "moderation-blocked": "Change the prompt or the pictures; sending them again does not help.",
+    "provider-key-refused": "Check the key that the message names, and set it anew.",
+    "provider-credit-gone": "Add credit at the provider, or raise the limit there; then resume.",
     "provider-rate-limited": "Wait as long as `Retry-After` says; jobs do so by themselves.",
     "provider-unavailable": "Try again later; jobs do so by themselves.",
     "endpoint-resting": "The endpoint failed again and again; it is tried again in a while.",
@@ -83,6 +96,8 @@ ADVICE: Mapping[str, str] = {
     "operation-failed": "Read the message; try another backend or a smaller picture.",
     "operation-crashed": "Try again; where it happens again, choose another backend.",
     "operation-timed-out": "Use a smaller picture, or raise MAQUETTE_WORKERS__TIMEOUT_S.",
+    "nothing-passed": "Look at the refused pictures in `archive/bad`; change the prompt, or the "
+    "rules of the guard.",
     "step-crashed": "Resume the run to try the step again; the log has the reason.",
     "protocol-unsupported": "Speak tus 1.0.0: send `Tus-Resumable: 1.0.0` with every request.",
     "checksum-mismatch": "Send that piece again: it was changed on its way, and was not kept.",

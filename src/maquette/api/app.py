@@ -13,7 +13,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
 from maquette import bootstrap
-from maquette.api import contract, problems
+from maquette.api import agents, contract, problems
+from maquette.api.dialectal import Dialectal
 from maquette.api.house import House, Rules
 from maquette.api.limits import RateLimits
 from maquette.api.metrics import Measured, Metrics
@@ -31,7 +32,10 @@ _EXPOSED = (
     "ETag",
     "Idempotency-Replayed",
     "Location",
+    "Mcp-Session-Id",
+    "OpenAI-Processing-Ms",
     "Retry-After",
+    "Retry-After-Ms",
     "Tus-Resumable",
     "Upload-Length",
     "Upload-Offset",
@@ -39,6 +43,8 @@ _EXPOSED = (
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",
+    "X-Request-ID",
+    "X-Should-Retry",
 )
 """What pages of the allowed sites may read besides the body."""
 
@@ -62,7 +68,8 @@ def create_app(
             await exporting.recover(studio)
             worker = asyncio.create_task(working.work(studio, house.stopping)) if work else None
             try:
-                yield
+                async with agents.opened(app, house):
+                    yield
             finally:
                 house.stop()
                 if worker is not None:
@@ -80,10 +87,11 @@ def create_app(
     )
     for router in ROUTERS:
         app.include_router(router)
+    agents.mount(app)
     problems.install(app, api_routes())
     contract.install(app, api_routes())
     app.add_middleware(Once, exempt=_is_never_kept)
-    app.add_middleware(Bounded, rules=rules, exempt=_reads_for_itself)
+    app.add_middleware(Bounded, rules=rules, exempt=_reads_for_itself, patient=_makes_pictures)
     app.add_middleware(Addressed, rules=rules)
     if rules.origins:
         app.add_middleware(
@@ -95,6 +103,7 @@ def create_app(
             expose_headers=_EXPOSED,
             max_age=600,
         )
+    app.add_middleware(Dialectal)
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(Correlated)
     return app
@@ -109,6 +118,11 @@ _OWN_PACE = (
     ("POST", re.compile(r"/api/projects/import")),
     ("GET", re.compile(r"/api/projects/[^/]+/exports/[^/]+/file")),
     ("PATCH", re.compile(r"/api/projects/[^/]+/uploads/[^/]+")),
+    ("POST", re.compile(r"/v1/images/edits")),
+    ("POST", re.compile(r"(/v1)?/edit")),
+    ("POST", re.compile(r"/v1/mask/auto")),
+    ("GET", re.compile(agents.PATH)),
+    ("POST", re.compile(agents.PATH)),
 )
 
 
@@ -118,11 +132,22 @@ def _reads_for_itself(scope: Scope) -> bool:
     return any(method == one and pattern.fullmatch(path) for one, pattern in _OWN_PACE)
 
 
+_PICTURES = re.compile(r"/v1/images/.*|(/v1)?/(generate|edit)|/v1/jobs/[^/]+")
+
+
+def _makes_pictures(scope: Scope) -> bool:
+    """Tell whether an answer waits for a model, which has limits of its own."""
+    return _PICTURES.fullmatch(scope["path"]) is not None
+
+
 def _is_never_kept(scope: Scope) -> bool:
-    """Passwords come to these and keys go out: nothing of it is stored, not even a digest."""
+    """Passwords come to these and keys go out: nothing of it is stored, not even a digest.
+
+    Answers with pictures are too large: their routes look up by themselves what a key has made.
+    """
     path: str = scope["path"]
     secret = path.startswith(("/api/auth", "/api/keys", "/api/users")) or path.endswith("/secrets")
-    return secret or _reads_for_itself(scope)
+    return secret or _reads_for_itself(scope) or _makes_pictures(scope)
 
 
 async def _tokens(settings: Settings) -> Tokens:

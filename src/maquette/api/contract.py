@@ -26,11 +26,14 @@ DESCRIPTION = (
 )
 
 
-def raises(*kinds: type[e.MaquetteError]) -> Responses:
-    """Declare what a route may raise besides what its door and its body imply."""
+def raises(*kinds: type[e.MaquetteError], path: str = "") -> Responses:
+    """Declare what a route may raise besides what its door and its body imply.
+
+    `path` is where it answers, if errors have other statuses there.
+    """
     found: Responses = {}
     for kind in kinds:
-        status = status_of(kind)
+        status = status_of(kind, path)
         words = found.setdefault(status, {"description": ""})
         told = f"`{kind.code}`: {title_of(kind)}."
         words["description"] = f"{words['description']} {told}".strip()
@@ -81,7 +84,7 @@ def _complete(route: APIRoute, operation: dict[str, Any]) -> None:
     responses = cast("dict[str, dict[str, Any]]", operation["responses"])
     if _is_frameworks(responses.get("422")):
         del responses["422"]
-    for status, words in raises(*_implied(route, operation)).items():
+    for status, words in raises(*_implied(route, operation), path=route.path).items():
         known = responses.get(str(status))
         if known is None:
             responses[str(status)] = words

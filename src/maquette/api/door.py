@@ -19,10 +19,11 @@ Slug = Annotated[
     str, Path(description="The project's slug.", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
 ]
 
+PROJECT = "X-Maquette-Project"
 ProjectHeader = Annotated[
     str | None,
     Header(
-        alias="X-Maquette-Project",
+        alias=PROJECT,
         description="The slug of the project to work in; without it, the caller's own.",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
     ),

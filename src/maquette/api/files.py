@@ -73,7 +73,7 @@ class Asked:
 async def send(asked: Asked, what: Sending, find: Find) -> Response:
     """Answer with the bytes, a part of them, or that the caller has them."""
     headers = what.headers()
-    if _matches(asked.if_none_match, headers["ETag"]):
+    if matches(asked.if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     storage, stored = await find()
     headers["Accept-Ranges"] = "bytes"
@@ -91,7 +91,8 @@ async def send(asked: Asked, what: Sending, find: Find) -> Response:
     return StreamingResponse(pieces, status, headers, media_type=what.media_type)
 
 
-def _matches(header: str | None, etag: str) -> bool:
+def matches(header: str | None, etag: str) -> bool:
+    """Say whether the caller has it already."""
     known = {one.strip().removeprefix("W/") for one in (header or "").split(",")}
     return etag in known or "*" in known
 

@@ -161,7 +161,9 @@ class _Form:
             return
         if part.name.partition("[")[0] not in self._parts.fields:
             listed = ", ".join(sorted(self._parts.fields | self._parts.files))
-            raise BadParameter(f"The form has no field {part.name!r}; it has {listed}.")
+            raise BadParameter(
+                f"The form has no field {part.name!r}; it has {listed}.", param=part.name[:80]
+            )
         if part.name in self.fields:
             raise BadParameter(f"The field {part.name!r} comes twice; send it once.")
         self._text.clear()

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maquette.api import credentials, problems
-from maquette.api.door import HouseDoor, ProjectDoor, door_of
+from maquette.api.door import PROJECT, HouseDoor, OwnDoor, ProjectDoor, door_of
 from maquette.api.house import House
 from maquette.api.middleware import again
 from maquette.core.errors import BadParameter, MaquetteError
@@ -107,6 +107,33 @@ async def answer(
     return Response(reply, 201, media_type="application/json")
 
 
+async def taken(request: Request, house: House, claim: Claim, digest: str) -> str | None:
+    """Take a key for a route that answers by itself; return what an earlier try has made.
+
+    The route notes what it makes under the key, and frees the key where it is refused.
+    """
+    _check(claim.key)
+    return (await _begun(house, claim, request.url.path, digest)).resource
+
+
+async def made(
+    request: Request, house: House, claim: Claim, digest: str, make: Callable[[], Awaitable[str]]
+) -> tuple[str, bool]:
+    """Let a route that reads its body by itself make a thing once; return its name.
+
+    `make` notes the name under the claim in the commit that makes the thing. No answer is kept:
+    whoever asks again (the second value) is to be shown it as it is then.
+    """
+    before = await taken(request, house, claim, digest)
+    if before is not None:
+        return before, True
+    try:
+        return await make(), False
+    except BaseException:
+        await once.refused(house.studio, claim)
+        raise
+
+
 def _check(key: str) -> None:
     if not (key.isascii() and key.isprintable() and 0 < len(key) <= _LONGEST):
         raise BadParameter(
@@ -131,7 +158,9 @@ async def _ask_door(request: Request, house: House) -> None:
         found = route.path_regex.match(request.url.path)
         if found is not None and "POST" in (route.methods or ()):
             door = door_of(route.dependant)
-            if isinstance(door, ProjectDoor):
+            if isinstance(door, OwnDoor):
+                await door(request, house, request.headers.get(PROJECT))
+            elif isinstance(door, ProjectDoor):
                 await door(request, house, found["slug"])
             elif isinstance(door, HouseDoor):
                 await door(request, house)
@@ -159,4 +188,6 @@ class _Kept:
 
 
 def _digest(scope: Scope, body: bytes) -> str:
-    return hashlib.sha256(scope["query_string"] + b"\0" + body).hexdigest()
+    """Tell what is asked, and of which project where a header names it."""
+    named = Headers(scope=scope).get(PROJECT, "").encode()
+    return hashlib.sha256(b"\0".join([named, scope["query_string"], body])).hexdigest()

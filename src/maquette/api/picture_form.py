@@ -182,7 +182,10 @@ async def _from_json(
             form.mask = bytes(sink.mask or b"")
     unknown = sorted(set(said) - fields)
     if unknown:
-        raise BadParameter(f"The body has no member {unknown[0][:80]!r}; it has {_listed(fields)}.")
+        raise BadParameter(
+            f"The body has no member {unknown[0][:80]!r}; it has {_listed(fields)}.",
+            param=unknown[0][:80],
+        )
     form.fields = said
     named = [one and one.asset for one in form.named]
     masked = form.mask.asset if isinstance(form.mask, Given) else None

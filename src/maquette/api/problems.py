@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ExceptionHandler
 
+from maquette.api import dialects
 from maquette.core import correlation
 from maquette.core import errors as e
 
@@ -89,9 +90,14 @@ class Problem(BaseModel):
     error: ProblemError
 
 
-def status_of(kind: type[e.MaquetteError]) -> int:
-    """Return the status of the nearest class in the table."""
-    return next(STATUS[base] for base in kind.__mro__ if base in STATUS)
+def status_of(kind: type[e.MaquetteError], path: str = "") -> int:
+    """Return the status of the nearest class in the table, as it is said at that address."""
+    table = {**STATUS, **dialects.of_path(path).status}
+    return next(table[base] for base in kind.__mro__ if base in table)
+
+
+def _nearest(table: Mapping[type[e.MaquetteError], str], kind: type[e.MaquetteError]) -> str | None:
+    return next((table[base] for base in kind.__mro__ if base in table), None)
 
 
 def title_of(kind: type[e.MaquetteError]) -> str:
@@ -100,9 +106,10 @@ def title_of(kind: type[e.MaquetteError]) -> str:
 
 def document(error: e.MaquetteError, path: str, param: str | None = None) -> dict[str, Any]:
     """Describe an error for a reply or a stream."""
-    status = status_of(type(error))
+    status, dialect = status_of(type(error), path), dialects.of_path(path)
     facts = {name: value for name, value in error.facts.items() if value is not None}
-    kind = _OPENAI_TYPE.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    named = facts.pop("param", None)
+    word = _OPENAI_TYPE.get(status, "server_error" if status >= 500 else "invalid_request_error")
     return Problem(
         type=f"/problems/{error.code}",
         title=title_of(type(error)),
@@ -111,20 +118,28 @@ def document(error: e.MaquetteError, path: str, param: str | None = None) -> dic
         instance=path,
         correlation_id=correlation.current.get() or "",
         error=ProblemError(
-            code=error.code, message=str(error), type=kind, param=param, details=facts
+            code=_nearest(dialect.code, type(error)) or error.code,
+            message=str(error),
+            type=_nearest(dialect.kind, type(error)) or word,
+            param=param or (None if named is None else str(named)),
+            details=facts,
         ),
     ).model_dump()
 
 
 def response(error: e.MaquetteError, path: str, param: str | None = None) -> JSONResponse:
     """Render an error; what the client may do about it goes into the headers."""
-    status = status_of(type(error))
+    status, dialect = status_of(type(error), path), dialects.of_path(path)
     headers: dict[str, str] = {}
     wait_s = getattr(error, "retry_after", None)
+    if wait_s is None and status == 503:
+        wait_s = 5.0
     if wait_s is not None:
         headers["Retry-After"] = str(max(1, round(wait_s)))
-    elif status == 503:
-        headers["Retry-After"] = "5"
+        if dialect.milliseconds:
+            headers["Retry-After-Ms"] = str(max(1, round(wait_s * 1000)))
+    if isinstance(error, dialect.hopeless):
+        headers["X-Should-Retry"] = "false"
     if status == 416:
         headers["Content-Range"] = f"bytes */{error.facts.get('size_bytes')}"
     if status == 401:
@@ -134,7 +149,7 @@ def response(error: e.MaquetteError, path: str, param: str | None = None) -> JSO
 
 async def _ours(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
     assert isinstance(error, e.MaquetteError)
-    if status_of(type(error)) >= 500:
+    if status_of(type(error), connection.url.path) >= 500:
         log.warning("request failed: %s: %s", error.code, error)
     return await _answer(connection, response(error, connection.url.path))
 

@@ -8,6 +8,7 @@ import typer
 
 from maquette import __version__
 from maquette.cli import (
+    agents,
     aliases,
     assets,
     contract,
@@ -15,6 +16,7 @@ from maquette.cli import (
     instruct,
     keep,
     look,
+    mask,
     models,
     picture,
     privacy,
@@ -28,6 +30,7 @@ from maquette.cli import (
     voice,
     words,
 )
+from maquette.cli import credits as wallet
 
 app = typer.Typer(
     name="maquette",
@@ -67,6 +70,8 @@ words.register(app)
 serve.register(app)
 aliases.register(app)
 contract.register(app)
+agents.register(app)
+app.add_typer(mask.app, name="mask")
 app.add_typer(models.models, name="models")
 app.add_typer(project.app, name="project")
 app.add_typer(secret.app, name="secret")
@@ -74,6 +79,7 @@ app.add_typer(instruct.app, name="instruct")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(spend.app, name="spend")
 app.add_typer(user.app, name="user")
+app.add_typer(wallet.app, name="credits")
 app.add_typer(voice.app, name="voice")
 app.add_typer(database.app, name="db")
 app.add_typer(setup.tools, name="tools")

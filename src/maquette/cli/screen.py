@@ -76,5 +76,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     console().print(grid if count else f"{title}: none.")
 
 
+def print_exactly(text: str) -> None:
+    """Print text that has its line ends already."""
+    sys.stdout.write(text)
+
+
 def say(message: str = "") -> None:
     sys.stdout.write(message + "\n")

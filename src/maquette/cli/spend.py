@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maquette.cli import arguments as a
-from maquette.cli.screen import print_json, say, table
+from maquette.cli.screen import print_exactly, print_json, say, table
 from maquette.cli.session import with_studio
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def caps(
         typer.Option(
             "--set",
             metavar="SCOPE=USD",
-            help="installation, day or project:NAME, e.g. day=5.00; `none` takes it away.",
+            help="installation, day, project:NAME, project-day:NAME, user:NAME, user-day:NAME, or "
+            "project-day or user-day for all; e.g. day=5.00; `none` takes it away.",
         ),
     ] = None,
     json: a.Json = False,
@@ -49,23 +50,34 @@ def caps(
                 raise BadParameter(f"--set {text!r} is not SCOPE=USD, e.g. day=5.00.")
             limit = None if text.lower() == "none" else parse_usd(text)
             await spending.set_cap(studio, scope, limit)
-        stopped = await spending.stopped_since(studio), await spending.stopped_why(studio)
-        return await spending.meters(studio), *stopped
+        return await spending.meters(studio), await spending.switch(studio)
 
-    meters, stopped, why = with_studio(work)
+    meters, switch = with_studio(work)
     if json:
-        print_json({"stopped_since": stopped, "stopped_why": why, "caps": meters})
+        print_json(
+            {"stopped_since": switch.stopped_since, "stopped_why": switch.why, "caps": meters}
+        )
         return
-    if stopped is not None:
-        because = f" ({why})" if why else ""
+    if switch.stopped_since is not None:
+        because = f" ({switch.why})" if switch.why else ""
         say(
-            f"Spending is STOPPED since {stopped:%F %H:%M} UTC{because}. "
+            f"Spending is STOPPED since {switch.stopped_since:%F %H:%M} UTC{because}. "
             "`maquette spend resume` allows it."
         )
     table(
         "Caps",
-        ("scope", ">cap", ">spent", ">held"),
-        [(one.scope, _show(one.limit), _show(one.spent), _show(one.held)) for one in meters],
+        ("scope", ">cap", ">spent", ">held", ">full", "alerts"),
+        [
+            (
+                one.scope if one.day is None else f"{one.scope} {one.day}",
+                _show(one.limit),
+                _show(one.spent),
+                _show(one.held),
+                "" if one.percent is None else f"{one.percent:g} %",
+                ", ".join(f"{percent} %" for percent in one.alerts),
+            )
+            for one in meters
+        ],
     )
 
 
@@ -101,30 +113,52 @@ def resume() -> None:
 @app.command("report")
 def report(
     *,
+    by: Annotated[
+        str,
+        typer.Option("--by", metavar="WORDS", help="day, user, project, model, joined by commas."),
+    ] = "day,project,model",
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="The first day, as 2026-11-01.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="DAY", help="The last day, itself included.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="NAME", help="Only this person's.")
+    ] = None,
     project: Annotated[
         str | None, typer.Option("--project", metavar="NAME", help="Only this project's.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="PROVIDER:MODEL", help="Only this model's.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets.")] = False,
     json: a.Json = False,
 ) -> None:
-    """Show what was spent by day, project and model, against what was estimated."""
+    """Show what was spent by day, person, project and model, against what was estimated."""
 
     async def work(studio: Studio) -> Any:
-        from maquette.services import spending  # noqa: PLC0415 - as above
+        from maquette.services import costs  # noqa: PLC0415 - as above
 
-        return await spending.report(studio, project)
+        wanted = costs.dimensions(by)
+        which = costs.Which(costs.day(first), costs.day(last), user, project, model)
+        return wanted, await costs.report(studio, wanted, which)
 
-    lines = with_studio(work)
+    wanted, lines = with_studio(work)
     if json:
         print_json(lines)
         return
+    if csv:
+        from maquette.services import costs  # noqa: PLC0415 - as above
+
+        print_exactly(costs.as_csv(wanted, lines))
+        return
     table(
         "Spent",
-        ("day", "project", "model", ">calls", ">estimated", ">actual", ">unknown"),
+        (*wanted, ">calls", ">estimated", ">actual", ">unknown"),
         [
             (
-                one.day,
-                one.project,
-                f"{one.provider}:{one.model}",
+                *(_named(one, word) for word in wanted),
                 one.calls,
                 _show(one.estimated),
                 _show(one.actual),
@@ -133,6 +167,12 @@ def report(
             for one in lines
         ],
     )
+
+
+def _named(line: Any, word: str) -> str:
+    if word == "model":
+        return f"{line.provider}:{line.model}"
+    return str(getattr(line, word) or "")
 
 
 @app.command("unknown")
@@ -154,7 +194,7 @@ def unknown(*, json: a.Json = False) -> None:
         [
             (
                 one.attempt,
-                one.run,
+                one.run if one.kind == "pictures" else "(no run)",
                 one.scene,
                 f"{one.provider}:{one.model}",
                 _show(one.reserved),
@@ -178,14 +218,20 @@ def decide(
         str | None, typer.Option("--amount", metavar="USD", help="What was charged, if known.")
     ] = None,
 ) -> None:
-    """Decide an unknown outcome; then `maquette resume` may make the call again."""
+    """Decide an unknown outcome; a run can go on afterwards."""
 
-    async def work(studio: Studio) -> None:
+    async def work(studio: Studio) -> Any:
         from maquette.core.money import parse_usd  # noqa: PLC0415 - as above
         from maquette.services import spending  # noqa: PLC0415 - as above
 
         paid = None if amount is None else parse_usd(amount)
-        await spending.decide(studio, attempt, charged=charged, amount=paid)
+        return await spending.decide(studio, attempt, charged=charged, amount=paid)
 
-    with_studio(work)
-    say("Decided. `maquette resume RUN` goes on with its run.")
+    told = with_studio(work)
+    if told.kind == "pictures":
+        say(f"Decided. `maquette resume {told.run}` goes on with its run.")
+    else:
+        say(
+            f"Decided. It was a call of the model {told.model} ({told.scene}), which belongs to no "
+            "run: nothing goes on by itself. Ask again if you still want the answer."
+        )

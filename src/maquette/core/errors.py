@@ -6,24 +6,27 @@ MaquetteError
 │       NothingToDo · RequestTooLarge · UnsupportedMedia · RangeOutside · ArchiveDamaged ·
 │       ChecksumMismatch · ProtocolUnsupported
 ├── Denied                who asks may not have it
-│   └── Unauthenticated · Forbidden · CrossSite · QuotaExceeded
+│   └── Unauthenticated · Forbidden · CrossSite · QuotaExceeded · ModerationNotAllowed ·
+│       RoleLimited · SignatureWrong
 ├── NotFound              nothing has that id here
 │   └── UnknownPlugin · ProjectNotFound · AssetNotFound · RunNotFound · ObjectNotFound ·
 │       FileMissing · JobNotFound · UserNotFound · InstructionNotFound · ChatNotFound ·
 │       VoiceRequestNotFound · SecretNotFound · UploadNotFound · SnapshotNotFound ·
-│       ExportNotFound · NoSuchRoute
+│       ExportNotFound · NoSuchRoute · ModelNotFound
 ├── Conflict              the present state forbids it
 │   └── AlreadyExists · ProjectBusy · NotResumable · DatabaseTooNew · WrongState ·
 │       IdempotencyMismatch · StillWorking · MethodNotAllowed · SecretsLocked
 ├── Hurried               the server protects itself; asking again later helps
 │   └── TooManyRequests · RequestTimedOut · ShuttingDown
 ├── SpendRefused          money says no; nothing was sent
-│   └── NotConfirmed · BudgetExceeded · SpendStopped · PriceUnknown
+│   └── NotConfirmed · BudgetExceeded · SpendStopped · PriceUnknown · InsufficientCredits
 ├── ProviderError         the other side failed
 │   └── ProviderRefused · RateLimited · ProviderUnavailable · EndpointResting · ConnectionRefused ·
 │       BadProviderReply · NotCollected · OutcomeUnknown
+├── ProviderRefused       it declined the request, and says why
+│   └── Moderated · KeyRefused · CreditGone
 ├── OperationFailed       the pixels could not be computed
-│   └── OperationCrashed · OperationTimedOut · StepCrashed
+│   └── OperationCrashed · OperationTimedOut · StepCrashed · NothingPassed
 ├── Cancelled             a person stopped it
 └── StorageUnavailable    the bytes are out of reach
     └── StorageFull · StorageReadOnly · StorageDamaged
@@ -173,6 +176,24 @@ class QuotaExceeded(Denied):
     code = "quota-exceeded"
 
 
+class ModerationNotAllowed(Denied):
+    """Weaker moderation is for people who are verified or have paid."""
+
+    code = "moderation-not-allowed"
+
+
+class RoleLimited(Denied):
+    """The person's role does not allow so much, or this model."""
+
+    code = "role-limited"
+
+
+class SignatureWrong(Denied):
+    """The message is not signed by whom it claims to come from, or is too old."""
+
+    code = "signature-wrong"
+
+
 class NotFound(MaquetteError):
     """Nothing has that id here."""
 
@@ -273,6 +294,12 @@ class NoSuchRoute(NotFound):
     """Nothing answers at that address."""
 
     code = "no-such-route"
+
+
+class ModelNotFound(NotFound):
+    """No model has that name, or it was shut down."""
+
+    code = "model-not-found"
 
 
 class Conflict(MaquetteError):
@@ -395,6 +422,12 @@ class PriceUnknown(SpendRefused):
     code = "price-unknown"
 
 
+class InsufficientCredits(SpendRefused):
+    """The worst case does not fit into the person's credits."""
+
+    code = "insufficient-credits"
+
+
 class ProviderError(MaquetteError):
     """The other side failed; it was not charged."""
 
@@ -405,6 +438,24 @@ class ProviderRefused(ProviderError):
     """The provider declined this request (moderation or a bad parameter)."""
 
     code = "provider-refused"
+
+
+class Moderated(ProviderRefused):
+    """The provider's moderation refused the prompt or a picture."""
+
+    code = "moderation-blocked"
+
+
+class KeyRefused(ProviderRefused):
+    """The provider does not take the key that is kept for it."""
+
+    code = "provider-key-refused"
+
+
+class CreditGone(ProviderRefused):
+    """The account at the provider has no credit left."""
+
+    code = "provider-credit-gone"
 
 
 class RateLimited(ProviderError):
@@ -482,6 +533,12 @@ class StepCrashed(OperationFailed):
     """The same step brought the program down three times."""
 
     code = "step-crashed"
+
+
+class NothingPassed(OperationFailed):
+    """The output guard let none of the pictures pass; they are kept, with what it found."""
+
+    code = "nothing-passed"
 
 
 class Cancelled(MaquetteError):

@@ -159,6 +159,10 @@ class ChatModel(ABC):
     def estimate(self, request: ChatRequest) -> Usd:
         """Give an upper bound, purely; raise `PriceUnknown` rather than guess."""
 
+    def priced_by(self) -> Mapping[str, Any] | None:
+        """Tell what `estimate` counts by, for the books: `as_of`, `source` and the numbers."""
+        return None
+
     @abstractmethod
     async def chat(self, request: ChatRequest) -> ChatReply:
         """Send once."""
@@ -253,6 +257,13 @@ def charged(error: MaquetteError) -> Usd | None:
     """Return what a failed call did cost; None: its error does not know."""
     said = error.facts.get("cost_usd")
     return Usd(Decimal(said)) if isinstance(said, str) else None
+
+
+def used(error: MaquetteError) -> dict[str, int] | None:
+    """Return the tokens of a failed call; None: its error does not know."""
+    names = ("input_tokens", "output_tokens")
+    found = {name: int(value) for name in names if isinstance(value := error.facts.get(name), int)}
+    return found if any(found.values()) else None
 
 
 def receipt(spent: Spent) -> dict[str, str | float | None]:

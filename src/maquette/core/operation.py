@@ -15,8 +15,8 @@ from maquette.core.tools import Tool
 
 P = TypeVar("P", bound=BaseModel)
 
-Kind = Literal["background", "refine", "upscale", "colour", "guard"]
-"""The rooms of the post chain and of the guard; an id is `kind.backend`."""
+Kind = Literal["background", "refine", "upscale", "colour", "guard", "mask"]
+"""The rooms of the post chain, the guard, and makers of masks; an id is `kind.backend`."""
 
 
 @dataclass(frozen=True)

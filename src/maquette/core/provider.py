@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
@@ -130,6 +130,10 @@ class Provider(ABC):
     @abstractmethod
     def estimate(self, request: ImageRequest) -> Usd:
         """Give an upper bound, purely; raise `PriceUnknown` rather than guess."""
+
+    def priced_by(self, request: ImageRequest) -> Mapping[str, Any] | None:
+        """Tell what `estimate` counts by, for the books: `as_of`, `source` and the numbers."""
+        return None
 
     @abstractmethod
     async def generate(self, request: ImageRequest, run: Run) -> Generated:

@@ -104,6 +104,9 @@ class ModelProfile:
     """From that day on it is refused; before, a plan warns."""
     successor: str | None = None
     """What to use instead."""
+    price_as_of: date | None = None
+    """The day on which its price was looked up; None: it is set, or asked for, each time."""
+    price_source: str | None = None
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ class LoggedAttempt(BaseModel, frozen=True, extra="forbid"):
     paid: bool
     request: dict[str, Any]
     effective: dict[str, Any] | None
+    usage: dict[str, Any] | None = None
+    """What it used, as the provider counts it."""
+    priced_by: dict[str, Any] | None = None
+    """The price at the time: its day, where it comes from, its numbers."""
     reserved_nano: int
     settled_nano: int
     error_code: str | None

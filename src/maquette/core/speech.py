@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from maquette.core.money import FREE, Usd
 
@@ -53,6 +53,8 @@ class Spoken:
     voice: str
     cost: Usd | None = FREE
     """None: it cannot be told, so the estimate stands."""
+    usage: Mapping[str, Any] | None = None
+    """What the call used, as it is billed."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Transcript:
     """What a person should know about this transcript, in a sentence."""
     cost: Usd | None = FREE
     """None: it cannot be told, so the estimate stands."""
+    usage: Mapping[str, Any] | None = None
+    """What the call used, as its server counts it."""
 
 
 class Speaker(ABC):
@@ -109,6 +113,10 @@ class Speaker(ABC):
     def estimate(self, text: str) -> Usd:
         """Give an upper bound, purely; raise `PriceUnknown` rather than guess."""
 
+    def priced_by(self) -> Mapping[str, Any] | None:
+        """Tell what `estimate` counts by, for the books: `as_of`, `source` and the numbers."""
+        return None
+
     @abstractmethod
     async def speak(self, text: str, voice: str = "", rate: float = 1.0, form: str = "") -> Spoken:
         """Speak the text; `voice` empty is the default one, `rate` is times the usual speed.
@@ -136,6 +144,10 @@ class Listener(ABC):
     @abstractmethod
     def estimate(self, audio: Audio) -> Usd:
         """Give an upper bound, purely; raise `PriceUnknown` rather than guess."""
+
+    def priced_by(self) -> Mapping[str, Any] | None:
+        """Tell what `estimate` counts by, for the books: `as_of`, `source` and the numbers."""
+        return None
 
     @abstractmethod
     async def listen(self, audio: Audio) -> Transcript:

@@ -25,6 +25,8 @@ _DESK = 0x6D61_7175_6574_7465
 _PRAGMAS = ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")
 
 
+_PATIENCE_S = 120
+"""For a connection of the pool: a crowd stands in line rather than being sent away."""
 _UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
 
 
@@ -65,7 +67,9 @@ class Database:
             event.listen(self._engine.sync_engine, "connect", prepare_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
         else:
-            self._engine = create_async_engine(parsed.set(drivername="postgresql+psycopg"))
+            self._engine = create_async_engine(
+                parsed.set(drivername="postgresql+psycopg"), pool_timeout=_PATIENCE_S
+            )
         self._writer = self._engine.execution_options(**{_WRITES: True})
 
     @asynccontextmanager

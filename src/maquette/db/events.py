@@ -69,6 +69,12 @@ async def last_of_kinds(session: AsyncSession, run_id: str, kinds: Sequence[str]
     return (await session.execute(query)).scalar_one() or 0
 
 
+async def first_id(session: AsyncSession, run_id: str) -> int:
+    """Return the id of a run's first event, 0 where there is none."""
+    query = select(func.min(Event.id)).where(Event.run_id == run_id)
+    return (await session.execute(query)).scalar_one() or 0
+
+
 async def last_id(session: AsyncSession) -> int:
     return (await session.execute(select(func.max(Event.id)))).scalar_one() or 0
 

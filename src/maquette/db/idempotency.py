@@ -102,3 +102,25 @@ async def forget(session: AsyncSession, claim: Claim) -> None:
             IdempotencyKey.resource.is_(None),
         )
     )
+
+
+async def write_down(session: AsyncSession, claim: Claim, request: str) -> None:
+    """Keep what is asked beside its key, until somebody confirms it or its time is over."""
+    await session.execute(
+        update(IdempotencyKey)
+        .where(IdempotencyKey.caller == claim.caller, IdempotencyKey.key == claim.key)
+        .values(reply=request)
+    )
+
+
+async def find(session: AsyncSession, claim: Claim) -> IdempotencyKey | None:
+    return await session.get(IdempotencyKey, (claim.caller, claim.key), populate_existing=True)
+
+
+async def keep(session: AsyncSession, claim: Claim, until: datetime) -> None:
+    """Let a key be known for longer: whoever shows it again is told what it made."""
+    await session.execute(
+        update(IdempotencyKey)
+        .where(IdempotencyKey.caller == claim.caller, IdempotencyKey.key == claim.key)
+        .values(expires_at=until)
+    )

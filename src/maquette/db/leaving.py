@@ -86,8 +86,10 @@ async def forget(session: AsyncSession, project_id: str) -> None:
     jobs = select(Job.id).where(Job.run_id.in_(runs))
     assets = select(t.Asset.id).where(t.Asset.project_id == project_id)
     of_runs = select("run:" + Run.id).where(Run.project_id == project_id)
+    own = (f"project:{project_id}", f"project-day:{project_id}")
     for table, which in (
-        (t.Cap, (t.Cap.key == f"project:{project_id}") | t.Cap.key.in_(of_runs)),
+        (t.Cap, t.Cap.key.in_(own) | t.Cap.key.in_(of_runs)),
+        (t.CapAlert, t.CapAlert.cap_key.in_(own)),
         (t.Notice, t.Notice.run_id.in_(runs)),
         (t.HoldBudget, t.HoldBudget.job_id.in_(jobs)),
         (t.Hold, t.Hold.job_id.in_(jobs)),

@@ -7,19 +7,22 @@ Every change is one conditional UPDATE, so it holds under any concurrency.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, true, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.dml import Update
 
 from maquette.core import money
-from maquette.core.errors import BudgetExceeded, Conflict, SpendStopped
+from maquette.core.errors import BudgetExceeded, Conflict
 from maquette.core.states import AttemptState
-from maquette.db.tables import Attempt, Budget, Cap, Hold, HoldBudget, Installation
+from maquette.db import alerts, refusals, wallets
+from maquette.db.caps import limit as ceiling
+from maquette.db.caps import put as put_cap
+from maquette.db.tables import Attempt, Budget, Cap, Hold, HoldBudget, Installation, Job, Run
 from maquette.db.upsert import insert_missing
 
 _STOPPED = exists().where(Installation.id == 1, Installation.spend_stopped_at.is_not(None))
@@ -34,24 +37,33 @@ class Scope:
     day: str
     user_id: str | None = None
     """Who began the run; None: from the command line, or before there were people."""
+    from_wallet: bool = False
+    """Their credits pay: the wallet is a counter whose cap is what was put into it."""
+    role_day_nano: int | None = None
+    """What their role may spend in a day, where they have no such cap of their own."""
 
     def counters(self) -> tuple[tuple[str, str], ...]:
-        own = () if self.user_id is None else ((f"user:{self.user_id}", ""),)
+        person = self.user_id
+        own = ((f"user:{person}", ""), (f"user-day:{person}", self.day)) if person else ()
         return (
             ("installation", ""),
             ("day", self.day),
             (f"project:{self.project_id}", ""),
+            (f"project-day:{self.project_id}", self.day),
             (f"run:{self.run_id}", ""),
             *own,
+            *(((wallets.key(self.user_id), ""),) if self.user_id and self.from_wallet else ()),
         )
 
 
-async def set_cap(session: AsyncSession, key: str, limit_nano: int | None) -> None:
-    """Set or, with None, remove a ceiling; what is already spent stays counted."""
-    await session.execute(delete(Cap).where(Cap.key == key))
-    if limit_nano is not None:
-        session.add(Cap(key=key, limit_nano=limit_nano))
-    await session.flush()
+async def set_cap(session: AsyncSession, key: str, limit_nano: int | None, today: str = "") -> None:
+    """Set or, with None, remove a ceiling; what is already spent stays counted.
+
+    `today` is the day whose counters' alerts are looked at anew, where the ceiling is a day's.
+    """
+    await alerts.lock(session, key, today)
+    await put_cap(session, key, limit_nano)
+    await alerts.rearm(session, key, today)
 
 
 async def caps(session: AsyncSession) -> dict[str, int]:
@@ -85,8 +97,9 @@ async def place_hold(session: AsyncSession, job_id: str, amount_nano: int, scope
     if amount_nano == 0:
         return
     if await stopped(session) is not None:
-        raise _stopped_error()
+        raise refusals.stopped()
     counters = scope.counters()
+    await refusals.early(session, counters, amount_nano)
     await insert_missing(
         session,
         Budget,
@@ -103,38 +116,56 @@ async def place_hold(session: AsyncSession, job_id: str, amount_nano: int, scope
         .with_for_update()
     )
     ids = list((await session.execute(chosen)).scalars())
-    over = exists().where(
-        Cap.key == Budget.cap_key,
-        Budget.held_nano + Budget.settled_nano + amount_nano > Cap.limit_nano,
-    )
+    if scope.user_id is not None and scope.from_wallet:
+        await wallets.ensure(session, scope.user_id)
+    total = Budget.held_nano + Budget.settled_nano + amount_nano
+    fits = (total <= ceiling()) & _within_role(scope, total)
     held = await _count(
         session,
         update(Budget)
-        .where(Budget.id.in_(ids), ~over, ~_STOPPED)
+        .where(Budget.id.in_(ids), fits, ~_STOPPED)
         .values(held_nano=Budget.held_nano + amount_nano),
     )
     if held != len(counters):
-        raise await _over_budget(session, ids, amount_nano)
-    await _open_hold(session, job_id, amount_nano, scope.day, ids)
+        if await stopped(session) is not None:
+            raise refusals.stopped()
+        raise await refusals.over_budget(session, ids, amount_nano, scope.role_day_nano)
+    await _open_hold(session, job_id, amount_nano, scope, ids)
+    await alerts.note(session, Budget.id.in_(ids))
+
+
+def _within_role(scope: Scope, total: ColumnElement[int]) -> ColumnElement[bool]:
+    """Bound a person's day by their role, where no cap of their own says otherwise."""
+    if scope.role_day_nano is None:
+        return true()
+    own = exists().where(Cap.key == Budget.cap_key)
+    mine = Budget.cap_key == f"user-day:{scope.user_id}"
+    return ~mine | own | (total <= scope.role_day_nano)
 
 
 async def _open_hold(
-    session: AsyncSession, job_id: str, amount_nano: int, day: str, budget_ids: Sequence[int]
+    session: AsyncSession, job_id: str, amount_nano: int, scope: Scope, budget_ids: Sequence[int]
 ) -> None:
+    day, whose = scope.day, {"day": scope.day, "user_id": scope.user_id}
     reopened = await _count(
         session,
         update(Hold)
         .where(Hold.job_id == job_id, ~Hold.is_open)
-        .values(is_open=True, remaining_nano=amount_nano, day=day),
+        .values(is_open=True, remaining_nano=amount_nano, **whose),
     )
     if not reopened:
-        session.add(Hold(job_id=job_id, remaining_nano=amount_nano, is_open=True, day=day))
+        session.add(Hold(job_id=job_id, remaining_nano=amount_nano, is_open=True, **whose))
         await session.flush()
     elif not await _standing(session, job_id, day):
         # Another person goes on with the job: from now on it counts in their counters alone.
         others = HoldBudget.budget_id.not_in(budget_ids)
         await session.execute(
             delete(HoldBudget).where(HoldBudget.job_id == job_id, HoldBudget.day == day, others)
+        )
+    elif await _counted_elsewhere(session, job_id, day, budget_ids):
+        raise Conflict(
+            f"A call of {job_id} is under way and counts in other counters than yours would, so "
+            "nothing was sent. Whoever began it can go on; others can when the call has ended."
         )
     links = [{"job_id": job_id, "day": day, "budget_id": one} for one in budget_ids]
     await insert_missing(session, HoldBudget, links)
@@ -147,6 +178,15 @@ async def _standing(session: AsyncSession, job_id: str, day: str) -> bool:
         Attempt.job_id == job_id, Attempt.day == day, Attempt.state.in_(open_states)
     )
     return (await session.execute(query.limit(1))).first() is not None
+
+
+async def _counted_elsewhere(
+    session: AsyncSession, job_id: str, day: str, budget_ids: Sequence[int]
+) -> bool:
+    """Say whether a call that stands would be shifted in counters that never held its money."""
+    links = select(HoldBudget.budget_id).where(HoldBudget.job_id == job_id, HoldBudget.day == day)
+    known = set((await session.execute(links)).scalars())
+    return bool(known) and known != set(budget_ids)
 
 
 async def reserve(session: AsyncSession, attempt: Attempt) -> None:
@@ -169,7 +209,10 @@ async def reserve(session: AsyncSession, attempt: Attempt) -> None:
                 "The price rose after planning: plan the run again."
             )
         hold = await session.get_one(Hold, attempt.job_id, populate_existing=True)
-        attempt.day = hold.day
+        attempt.day, attempt.user_id = hold.day, hold.user_id
+    project = select(Run.project_id).join(Job, Job.run_id == Run.id)
+    named = await session.execute(project.where(Job.id == attempt.job_id))
+    attempt.project_id = named.scalar_one_or_none()
     session.add(attempt)
     await session.flush()
 
@@ -183,7 +226,7 @@ async def mark_sent(session: AsyncSession, attempt_id: str, paid: bool, at: date
     )
     if not await _count(session, sent.where(~_STOPPED) if paid else sent):
         if paid and await stopped(session) is not None:
-            raise _stopped_error()
+            raise refusals.stopped()
         raise Conflict(f"Attempt {attempt_id} is not waiting to be sent.")
 
 
@@ -193,10 +236,20 @@ async def note_ticket(session: AsyncSession, attempt_id: str, ticket: str, endpo
     await session.execute(update(Attempt).where(Attempt.id == attempt_id).values(**values))
 
 
+async def note_usage(
+    session: AsyncSession, attempt_id: str, usage: Mapping[str, Any] | None
+) -> None:
+    """Keep what the call used, as its provider counts it."""
+    if usage is not None:
+        noted = update(Attempt).where(Attempt.id == attempt_id).values(usage=dict(usage))
+        await session.execute(noted.execution_options(synchronize_session=False))
+
+
 async def settle(session: AsyncSession, attempt: Attempt, actual_nano: int, at: datetime) -> None:
     """Turn what was reserved into what was really charged."""
     await _finish(session, attempt, AttemptState.SETTLED, at, settled_nano=actual_nano)
     await _shift(session, attempt, held=-attempt.reserved_nano, settled=actual_nano)
+    await wallets.charge(session, attempt, actual_nano, at)
 
 
 async def release(
@@ -240,6 +293,7 @@ async def write_off(
     """Record a person's decision that an unknown call was charged."""
     await _finish(session, attempt, AttemptState.WRITTEN_OFF, at, settled_nano=charged_nano)
     await _shift(session, attempt, held=-attempt.reserved_nano, settled=charged_nano)
+    await wallets.charge(session, attempt, charged_nano, at)
 
 
 async def close_hold(session: AsyncSession, job_id: str) -> None:
@@ -284,53 +338,10 @@ async def _shift(
         .where(Budget.id.in_(ids))
         .values(held_nano=Budget.held_nano + held, settled_nano=Budget.settled_nano + settled)
     )
+    if settled:
+        await alerts.note(session, Budget.id.in_(ids))
 
 
 async def _count(session: AsyncSession, statement: Update) -> int:
     statement = statement.execution_options(synchronize_session=False)
     return cast("CursorResult[Any]", await session.execute(statement)).rowcount
-
-
-def _stopped_error() -> SpendStopped:
-    return SpendStopped(
-        "Spending is stopped for the whole installation, so nothing was sent. "
-        "`maquette spend resume` allows it again."
-    )
-
-
-async def _over_budget(
-    session: AsyncSession, ids: Sequence[int], amount_nano: int
-) -> BudgetExceeded | SpendStopped:
-    if await stopped(session) is not None:
-        return _stopped_error()
-    query = (
-        select(Budget.cap_key, Budget.period, Budget.held_nano, Budget.settled_nano, Cap.limit_nano)
-        .join(Cap, Cap.key == Budget.cap_key)
-        .where(
-            Budget.id.in_(ids),
-            Budget.held_nano + Budget.settled_nano + amount_nano > Cap.limit_nano,
-        )
-    )
-    row = (await session.execute(query)).first()
-    if row is None:
-        return BudgetExceeded("The caps changed meanwhile, so nothing was sent. Try again.")
-    kind = row.cap_key.partition(":")[0]
-    named = f"{kind} cap" + (f" of {row.period}" if row.period else "")
-    show = {
-        "asked": money.show(money.from_nano(amount_nano)),
-        "limit": money.show(money.from_nano(row.limit_nano)),
-        "held": money.show(money.from_nano(row.held_nano)),
-        "spent": money.show(money.from_nano(row.settled_nano)),
-    }
-    way_out = (
-        "Raise --max-spend or ask for fewer pictures."
-        if kind == "run"
-        else "`maquette spend caps` shows and changes the caps."
-    )
-    return BudgetExceeded(
-        "The next job's worst case of {asked} does not fit under the {named} of {limit} "
-        "({spent} spent, {held} held), so nothing was sent. {way_out}".format(
-            named=named, way_out=way_out, **show
-        ),
-        cap=row.cap_key,
-    )

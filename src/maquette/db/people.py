@@ -20,6 +20,22 @@ async def by_name(session: AsyncSession, name: str) -> User | None:
     return (await session.execute(select(User).where(User.name == name))).scalar_one_or_none()
 
 
+async def by_id(session: AsyncSession, user_id: str) -> User | None:
+    return await session.get(User, user_id)
+
+
+async def names(session: AsyncSession) -> Sequence[tuple[str, str]]:
+    """Return everybody's id and name."""
+    return [(one, name) for one, name in await session.execute(select(User.id, User.name))]
+
+
+async def owned(session: AsyncSession, user_id: str) -> Sequence[Project]:
+    """Return the projects that a person is an owner of."""
+    query = select(Project).join(Membership, Membership.project_id == Project.id)
+    mine = query.where(Membership.user_id == user_id, Membership.role == ProjectRole.OWNER.value)
+    return (await session.execute(mine)).scalars().all()
+
+
 async def make_missing(session: AsyncSession, name: str, role: Role, at: datetime) -> User:
     """Return the person of that name, made where there is none."""
     found = await by_name(session, name)

@@ -1,7 +1,7 @@
 """A project's rows on their way out and in: which tables go, in which order, and what stays.
 
 What is not here stays at home: people, memberships, favourites, keys and secrets, caps, budgets
-and holds, uploads on their way, exports, events.
+and holds, credits, uploads on their way, exports, events.
 """
 
 from __future__ import annotations

@@ -13,10 +13,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from maquette.core.states import InstructionState, JobState
 from maquette.db import tables as t
+from maquette.db import wallets
 
 PAGE = 200
 ERASED = "(erased)"
 """What stands where a person's words were, in rows that have to stay."""
+_TOLD = ("grant", "correction")
+"""Movements of credits that an administrator has written something about."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ SECTIONS: Mapping[str, Section] = {
     "runs": Section(t.Run, t.Run.id),
     "uploads": Section(t.Asset, t.Asset.id, frozenset({"words_id"})),
     "unfinished_uploads": Section(t.Upload, t.Upload.id),
+    "credits": Section(t.CreditTransfer, t.CreditTransfer.id, frozenset({"by_id"})),
+    "purchases": Section(t.CreditPurchase, t.CreditPurchase.id),
 }
 
 
@@ -51,6 +56,8 @@ def _whose(section: Section, user_id: str) -> ColumnElement[bool]:
         return t.ChatMessage.session_id.in_(_OWN_CHATS.where(t.ChatSession.user_id == user_id))
     if table is t.Asset:
         return _uploaded_by(user_id)
+    if table is t.CreditTransfer:
+        return wallets.of_account(wallets.account(user_id))
     return (t.Run.creator_id if table is t.Run else table.user_id) == user_id
 
 
@@ -182,6 +189,10 @@ async def forget(session: AsyncSession, user_id: str) -> str:
         update(t.Project).where(t.Project.owner_id == user_id).values(owner_id=None),
         update(t.Snapshot).where(t.Snapshot.user_id == user_id).values(user_id=None),
         update(t.Export).where(t.Export.user_id == user_id).values(user_id=None),
+        update(t.CreditTransfer)
+        .where(wallets.of_account(wallets.account(user_id)), t.CreditTransfer.kind.in_(_TOLD))
+        .values(why=ERASED),
+        update(t.CreditTransfer).where(t.CreditTransfer.by_id == user_id).values(by_id=None),
     ):
         await session.execute(gone)
     name = f"erased-{user_id}"

@@ -31,6 +31,10 @@ async def by_slug(session: AsyncSession, slug: str) -> Project:
     )
 
 
+async def by_id(session: AsyncSession, project_id: str) -> Project | None:
+    return await session.get(Project, project_id)
+
+
 async def create(
     session: AsyncSession, *, slug: str, name: str, root: str | None, at: datetime
 ) -> Project:

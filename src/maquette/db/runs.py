@@ -10,8 +10,8 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core.errors import JobNotFound, RunNotFound
-from maquette.core.states import JobState
-from maquette.db.tables import Asset, Attempt, Candidate, Job, Run, Step
+from maquette.core.states import AttemptState, JobState
+from maquette.db.tables import Asset, Attempt, Candidate, Hold, Job, Run, Step
 
 OPEN = (JobState.QUEUED.value, JobState.RUNNING.value)
 OF_PICTURES = Run.kind == "pictures"
@@ -141,6 +141,16 @@ async def attempts_of(session: AsyncSession, job_id: str) -> Sequence[Attempt]:
         select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.created_at, Attempt.number)
     )
     return (await session.execute(query)).scalars().all()
+
+
+async def held_nano(session: AsyncSession, job_id: str) -> int:
+    """Return what is held for a job: for calls to come, and for those whose end is open."""
+    hold = await session.get(Hold, job_id)
+    standing = (AttemptState.RESERVED.value, AttemptState.SENT.value, AttemptState.UNKNOWN.value)
+    under_way = sum(
+        one.reserved_nano for one in await attempts_of(session, job_id) if one.state in standing
+    )
+    return under_way + (hold.remaining_nano if hold is not None and hold.is_open else 0)
 
 
 async def steps_of(session: AsyncSession, job_id: str) -> Sequence[Step]:

@@ -60,6 +60,7 @@ async def put_in_order(bench: Bench) -> OutcomeUnknown | None:
 async def reserve(bench: Bench, provider: Provider, wanted: Call, estimate: int) -> Attempt:
     """Write the attempt, and move its price from the job's hold, in one commit."""
     profile = profile_of(provider, wanted.request.model)
+    price = provider.priced_by(wanted.request) if profile.paid else None
     async with bench.shop.db.write() as session:
         earlier = await runs.attempts_of(session, bench.job_id)
         attempt = Attempt(
@@ -73,6 +74,7 @@ async def reserve(bench: Bench, provider: Provider, wanted: Call, estimate: int)
             model=wanted.request.model,
             paid=profile.paid,
             request=wanted.request.model_dump(mode="json"),
+            priced_by=None if price is None else dict(price),
             reserved_nano=estimate,
             settled_nano=0,
             created_at=bench.shop.clock.now(),

@@ -19,6 +19,11 @@ from maquette.jobs.engine import Engine, Work, job_of
 APPLICATION_VERSION = "pipeline-1"
 """Pinned: DBOS would strand unfinished work at every upgrade otherwise."""
 
+_LISTEN_S = 0.1
+"""How long DBOS's listener sleeps at a time, and so how long the end of every run may wait for it.
+
+It listens for messages between workflows; we send none, so there is nothing else to look for."""
+
 _FINISHED = {"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}
 _UNLIMITED = 1_000_000_000
 _work: dict[str, Work] = {}
@@ -54,6 +59,7 @@ class DbosEngine(Engine):
             serializer=DBOSPortableJSONSerializer(),
             log_level="ERROR",
             run_migrations=False,
+            notification_listener_polling_interval_sec=_LISTEN_S,
         )
         if self._sqlite:
             config["system_database_engine"] = _strict_sqlite(self._url)

@@ -45,6 +45,8 @@ class Desk:
     _since: dict[str, float] = field(default_factory=dict[str, float])
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     _benches: dict[str, Bench] = field(default_factory=dict[str, Bench])
+    _closing: asyncio.Task[None] | None = None
+    """Writes what complete runs leave behind, while other jobs begin."""
     _handed_back: set[str] = field(default_factory=set[str])
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Semaphore = field(init=False)
@@ -66,7 +68,7 @@ class Desk:
                 finished = await done()
                 if finished and leaving.is_set():
                     self._hand_back()
-                if finished and not self._tasks:
+                if finished and not (self._tasks or self._closing):
                     return
                 with suppress(TimeoutError):
                     wait_s = _SWEEP_S if self._tasks else _IDLE_S
@@ -76,6 +78,8 @@ class Desk:
             self._hand_back()
             if self._tasks:
                 await asyncio.wait(list(self._tasks.values()))
+            if self._closing:
+                await asyncio.wait([self._closing])
             await self.engine.close()
 
     def _look(self) -> None:
@@ -109,9 +113,16 @@ class Desk:
             known = job.id in self._tasks or job.id in gone or job.run_id in self.problems
             if begin and not known:
                 await self._begin(job)
-        for run in complete:
-            if run.id not in self.problems:
-                await self._try_to_close(run.id)
+        ready = [run.id for run in complete if run.id not in self.problems]
+        if ready and self._closing is None:
+            self._closing = asyncio.create_task(self._close(ready), name="closing runs")
+
+    async def _close(self, run_ids: list[str]) -> None:
+        """Close runs one by one; those that became complete meanwhile are the next sweep's."""
+        for run_id in run_ids:
+            await self._try_to_close(run_id)
+        self._closing = None
+        self._news.set()
 
     def _forget_problems(self) -> None:
         now = time.monotonic()

@@ -1,10 +1,11 @@
-"""The life of a job: generate, guard, select, post chain, final guard, publish.
+"""The life of a job: generate, composite, guard, select, post chain, final guard, publish.
 
 Each step is done once and leaves a row; after a crash the job goes on at the first without one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import update
@@ -19,9 +20,10 @@ from maquette.core.states import JobState
 from maquette.core.storage import object_key
 from maquette.db import assets, runs
 from maquette.db.tables import Candidate, Job
-from maquette.jobs import calls, post, publish, taking
+from maquette.jobs import calls, compositing, post, publish, taking
 from maquette.jobs.attempts import Call
 from maquette.jobs.chainlink import Link
+from maquette.jobs.compositing import Composited
 from maquette.jobs.job import Bench, Outcome
 from maquette.jobs.pixelwork import OperationCall, perform
 
@@ -56,7 +58,8 @@ async def _best(bench: Bench) -> str | None:
     """Make the candidates; return the one that the guard likes best, if it likes one."""
     for index, count in enumerate(bench.spec.calls):
         await _generate(bench, index, count)
-    guarded = await bench.step("guard", lambda: _guard(bench))
+    restored = await compositing.run(bench)
+    guarded = await bench.step("guard", lambda: _guard(bench, restored))
     selected: int | None = guarded["selected"]
     if selected is None:
         return None
@@ -135,19 +138,14 @@ async def _candidates(bench: Bench) -> list[Candidate]:
         return list(await runs.candidates_of(session, bench.job_id))
 
 
-async def _guard(bench: Bench) -> Outcome:
+async def _guard(bench: Bench, restored: Mapping[int, Composited]) -> Outcome:
     """Judge every candidate and pick the best that passes."""
     candidates = await _candidates(bench)
     async with bench.shop.db.read() as session:
         sent = {one.id: one.effective for one in await runs.attempts_of(session, bench.job_id)}
     verdicts = [
-        await judge(
-            bench,
-            candidate.asset_id,
-            bench.spec.guard,
-            expected_of(bench.spec, sent[candidate.attempt_id]),
-        )
-        for candidate in candidates
+        await _judged(bench, one, sent[one.attempt_id], restored.get(one.position, Composited()))
+        for one in candidates
     ]
     passing = [index for index, verdict in enumerate(verdicts) if verdict.passed]
     best = min(passing, key=lambda index: verdicts[index].rank(), default=None)
@@ -175,6 +173,21 @@ async def _guard(bench: Bench) -> Outcome:
         )
 
     return {"selected": selected}, commit
+
+
+async def _judged(
+    bench: Bench, one: Candidate, effective: dict[str, Any] | None, restored: Composited
+) -> Verdict:
+    """Judge a candidate, with what was found when its original was put back."""
+    spec = bench.spec
+    expected = expected_of(spec, effective)
+    if restored.as_source and spec.source is not None:
+        expected = _same_size(spec.source)
+    verdict = await judge(bench, one.asset_id, spec.guard, expected)
+    found = restored.findings
+    if not spec.guard.enabled:
+        found = tuple(finding for finding in found if finding.severity != "hard")
+    return verdict.model_copy(update={"findings": (*verdict.findings, *found)})
 
 
 def expected_of(spec: JobSpec, effective: dict[str, Any] | None) -> Expected:

@@ -83,7 +83,8 @@ def perform(call: OperationCall) -> OperationReply:
     if result.image is None:
         return OperationReply(None, None, result.findings, dict(result.data), losses)
     image = result.image
-    data = codec.encode(image.pixels, format="png", text=call.text)
+    pixels = image.pixels[..., 0] if image.channels == 1 else image.pixels
+    data = codec.encode(pixels, format="png", text=call.text)
     facts = Facts("image/png", image.width_px, image.height_px, image.has_alpha)
     return OperationReply(data, facts, result.findings, dict(result.data), losses)
 

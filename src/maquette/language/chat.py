@@ -72,6 +72,9 @@ class CompatibleChat(ChatModel):
     def estimate(self, request: ChatRequest) -> Usd:
         return pricing.upper_bound(self._config, request)
 
+    def priced_by(self) -> Mapping[str, Any] | None:
+        return pricing.told(self._config)
+
     async def chat(self, request: ChatRequest) -> ChatReply:
         self._check(request)
         key = self._key()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 from maquette.core.errors import PriceUnknown
 from maquette.core.language import ChatMessage, ChatRequest, Usage
@@ -54,6 +55,14 @@ def _bytes_of(message: ChatMessage) -> int:
 
 def _size(value: object) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def told(config: LanguageConfig) -> dict[str, Any] | None:
+    """Say what tokens cost, and who says so; None: they cost nothing, or nobody says."""
+    if config.price is None:
+        return None
+    rates = config.price.model_dump(mode="json", exclude_none=True, exclude={"date", "source"})
+    return {"as_of": config.price.date.isoformat(), "source": config.price.source, **rates}
 
 
 def charge(config: LanguageConfig, usage: Usage | None) -> Usd | None:

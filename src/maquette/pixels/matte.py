@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maquette.core.errors import BadParameter
+from maquette.pixels.mask import feather
 
 _WORK_PX: Final = 4
 """Box windows are computed on a grid so coarse that their radius is this many cells."""
@@ -237,8 +238,7 @@ def composite_outside(
     mask : (H, W) uint8
         255 = edit, 0 = keep the original, between = blend. Not modified.
     feather_px : float
-        Width of the soft edge, 0 or more. It lies inside the mask and takes at most half the
-        depth of each connected region, so that small regions keep a solid middle.
+        Width of the soft edge, 0 or more; it lies inside the mask. See `mask.feather`.
 
     Returns
     -------
@@ -255,29 +255,10 @@ def composite_outside(
     _check_rgb("original", original)
     _check_rgb("edited", edited, original.shape)
     _check_plane("mask", mask, original.shape[:2])
-    if not feather_px >= 0:
-        raise BadParameter(f"feather_px is {feather_px!r}: choose 0 or more")
     outside = mask == 0
     undone = np.abs(original[outside].astype(np.int16) - edited[outside])
     drift = float(undone.mean()) if outside.any() else 0.0
-    alpha = _feathered(mask, feather_px) if feather_px > 0 else mask
-    return Restored(composite(edited, original, alpha), drift)
-
-
-def _feathered(mask: NDArray[np.uint8], feather_px: float) -> NDArray[np.uint8]:
-    """Fade the mask to 0 at its inner rim; the picture's border is no rim."""
-    inside = (mask > 0).astype(np.uint8)
-    if inside.all() or not inside.any():
-        return mask
-    depth_px = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    count, found = cv2.connectedComponents(inside)
-    labels = np.asarray(found, np.int32)
-    deepest_px = np.zeros(count, np.float32)
-    np.maximum.at(deepest_px, labels.ravel(), depth_px.ravel())
-    width_px = np.maximum(np.minimum(feather_px, deepest_px / 2), 0.5)[labels]
-    # A rim pixel lies at distance 1; the half step keeps the ramp symmetric.
-    ramp = np.clip((depth_px - 0.5) / width_px, 0, 1)
-    return _to_uint8(mask * (ramp * ramp * (3 - 2 * ramp)))
+    return Restored(composite(edited, original, feather(mask, feather_px)), drift)
 
 
 def _local_lines(

@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,10 +23,9 @@ from maquette.core.provider import Provider
 from maquette.core.requests import ImageRequest, Input, Mode, ModelProfile, Option, Size
 from maquette.db import assets
 from maquette.db.tables import Project
-from maquette.services import delivering, planning, pricing, starting
+from maquette.services import chain, delivering, planning, pricing, starting
 from maquette.services.inputs import clean_name
 from maquette.services.projects import ready_root, root_of
-from maquette.services.secrets import seen_by
 from maquette.services.starting import Spending
 from maquette.services.studio import Studio
 
@@ -114,14 +114,18 @@ async def given(studio: Studio, project: Project, asset_id: str, role: str = "in
 async def ask(studio: Studio, project: Project, wish: Wish) -> Asked:
     """Check and price a wish; nothing is written, sent or paid."""
     root = await root_of(studio, project.slug, None)
-    studio = await seen_by(studio, project.slug)
-    provider, profile = planning.choose_model(studio, None, wish.model)
-    options, delivery = delivering.fitted(profile, wish.options)
-    wish = replace(wish, options=options)
+    studio = await studio.of_project(project.id)
+    provider, profile = _chosen(studio, wish)
+    remade = bool(wish.post.names()) or (wish.mask is not None and wish.composite is not None)
+    options, delivery = delivering.fitted(profile, wish.options, remade=remade)
+    own = chain.Own(provider.id, profile, confirmed=True, options=options)
+    after = chain.resolved(studio, wish.post, own)
+    wish = replace(wish, options=options, post=after.post)
     request = _request(wish, provider.id, profile)
     planning.check_request(request, profile)
     provider.check(request)
     spec = _spec(wish, request, profile)
+    notes = planning.notes_of(provider, profile, studio.missing(provider), after.notes)
     order = {
         "project": project.slug,
         "surface": wish.surface,
@@ -129,10 +133,28 @@ async def ask(studio: Studio, project: Project, wish: Wish) -> Asked:
         "model": f"{provider.id}:{profile.id}",
         "store": wish.store,
         "deliver": delivery.document(),
+        "notes": list(notes),
     }
-    notes = planning.notes_of(provider, profile, studio.missing(provider))
     worst = pricing.worst_case(studio, spec)
     return Asked(spec, worst, profile, provider, root, order, notes)
+
+
+def _chosen(studio: Studio, wish: Wish) -> tuple[Provider, ModelProfile]:
+    """Find the model; where none is named, the first living one of the only provider that can."""
+    if wish.model is None:
+        today = date.fromisoformat(studio.shop.clock.today())
+        known = [studio.shop.providers.get(name) for name in studio.shop.providers]
+        ready = [one for one in known if one is not None and studio.missing(one) is None]
+        real = {
+            one.id: (one, profile)
+            for one in ready
+            for profile in reversed(one.models())
+            if not profile.proof and wish.mode in profile.modes
+            if profile.shutdown is None or profile.shutdown > today
+        }
+        if len(real) == 1:
+            return next(iter(real.values()))
+    return planning.choose_model(studio, None, wish.model)
 
 
 def _request(wish: Wish, provider_id: str, profile: ModelProfile) -> ImageRequest:
@@ -197,15 +219,19 @@ def _name(prompt: str) -> str:
     return clean_name(f"{words or 'picture'}-{secrets.token_hex(4)}")
 
 
-async def begin(studio: Studio, project: Project, asked: Asked, spending: Spending) -> str:
-    """Begin the run; return the id of its one job."""
-    starting.check_spending(asked.worst_case, spending)
-    studio = await seen_by(studio, project.slug)
-    missing = studio.missing(asked.provider)
+async def check_ready(studio: Studio, project: Project, asked: Asked) -> None:
+    """Raise `CapabilityMissing` where the provider lacks something, such as its key."""
+    missing = (await studio.of_project(project.id)).missing(asked.provider)
     if missing is not None:
         raise CapabilityMissing(
             f"{asked.provider.id!r} is not ready, so nothing was sent: {missing}"
         )
+
+
+async def begin(studio: Studio, project: Project, asked: Asked, spending: Spending) -> str:
+    """Begin the run; return the id of its one job."""
+    starting.check_spending(asked.worst_case, spending)
+    await check_ready(studio, project, asked)
     await ready_root(studio, project.id, str(asked.root))
     spending = replace(spending, note=_together(spending.note, asked))
     specs = [(asked.spec, asked.worst_case)]

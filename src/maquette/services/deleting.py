@@ -78,7 +78,7 @@ async def past(studio: Studio, session: AsyncSession, project: Project) -> list[
     """Return what a project's calls cost, as the books keep it when it goes; nothing is added."""
     lines: dict[tuple[str, str, str, str], PastSpending] = {}
     for attempt, run_id in await leaving.paid_calls(session, project.id):
-        day = studio.shop.clock.day_of(attempt.sent_at or attempt.created_at)
+        day = attempt.day or studio.shop.clock.day_of(attempt.sent_at or attempt.created_at)
         key = (run_id, day, attempt.provider, attempt.model)
         line = lines.setdefault(
             key,
@@ -88,12 +88,14 @@ async def past(studio: Studio, session: AsyncSession, project: Project) -> list[
                 provider=attempt.provider,
                 model=attempt.model,
                 project=project.slug,
+                user_id=attempt.user_id,
                 calls=0,
                 estimated_nano=0,
                 settled_nano=0,
             ),
         )
         charged = attempt.state in {AttemptState.SETTLED, AttemptState.WRITTEN_OFF}
+        line.user_id = attempt.user_id if line.user_id == attempt.user_id else None
         line.calls += 1
         line.estimated_nano += attempt.reserved_nano if charged else 0
         line.settled_nano += attempt.settled_nano

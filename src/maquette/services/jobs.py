@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from maquette.core import money
 from maquette.core.errors import WrongState
+from maquette.core.money import Usd
 from maquette.core.states import JobState
 from maquette.db import events, runs
 from maquette.db.tables import Attempt, Candidate, Job, Run, Step
@@ -37,6 +39,12 @@ async def story(studio: Studio, project_id: str, job_id: str) -> JobStory:
             await runs.attempts_of(session, job.id),
             await runs.candidates_of(session, job.id),
         )
+
+
+async def held(studio: Studio, job_id: str) -> Usd:
+    """Return what is held for a job now."""
+    async with studio.shop.db.read() as session:
+        return money.from_nano(await runs.held_nano(session, job_id))
 
 
 async def page(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,12 +29,13 @@ from maquette.core.errors import (
     OutcomeUnknown,
     SpendRefused,
 )
-from maquette.core.language import charged
+from maquette.core.language import Spent, charged, used
 from maquette.core.money import Nano, Usd
 from maquette.core.states import AttemptState, JobState
 from maquette.db import events, idempotency, ledger, runs, talk
 from maquette.db.tables import Attempt, Job, Project, Run
 from maquette.jobs import attempts
+from maquette.services import wallets
 from maquette.services.starting import Spending
 from maquette.services.studio import Studio, T
 
@@ -51,10 +53,26 @@ class Priced:
     model: str
     estimate: Usd
     """The most that it can cost."""
+    priced_by: Mapping[str, Any] | None = None
+    """What the estimate counts by."""
 
 
-Send = Callable[[], Awaitable[tuple[T, Usd | None]]]
-"""Makes the call, once; returns the answer and what it cost. None: the estimate stands."""
+@dataclass(frozen=True)
+class Bill:
+    """What a call cost and used."""
+
+    cost: Usd | None
+    """None: the estimate stands."""
+    usage: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, spent: Spent) -> Bill:
+        """Return the bill of a call that tells its tokens."""
+        return cls(spent.cost, None if spent.usage is None else vars(spent.usage))
+
+
+Send = Callable[[], Awaitable[tuple[T, Bill]]]
+"""Makes the call, once; returns the answer and its bill."""
 
 
 Commit = Callable[[AsyncSession], Awaitable[None]]
@@ -135,7 +153,7 @@ async def _paid(
             await books.released(error)
             raise
         try:
-            answer, cost = await send()
+            answer, bill = await send()
         except MaquetteError as error:
             raise await books.failed(error) from error
         except Exception as error:
@@ -143,11 +161,12 @@ async def _paid(
             log.exception("a call of %s failed in an unforeseen way", call.model)
             await books.doubted(f"{type(error).__name__}: {error}")
             raise
-        nano = Nano(attempt.reserved_nano) if cost is None else money.to_nano(cost)
+        nano = Nano(attempt.reserved_nano) if bill.cost is None else money.to_nano(bill.cost)
         try:
-            await books.settled(nano, commit=None if keep is None else await keep(answer, nano))
+            commit = None if keep is None else await keep(answer, nano)
+            await books.settled(nano, bill.usage, commit=commit)
         except MaquetteError as error:  # it could not be kept, and is paid all the same
-            await books.settled(nano, error)
+            await books.settled(nano, bill.usage, error)
             raise
         return answer
 
@@ -194,7 +213,7 @@ async def _begin(
             await idempotency.claim(session, spending.claim, f"run:{run_id}")
         if limit is not None:
             await ledger.set_cap(session, f"run:{run_id}", limit)
-        scope = ledger.Scope(project.id, run_id, studio.shop.clock.today(), spending.by)
+        scope = await wallets.scope(studio, session, project.id, run_id, spending.by)
         await ledger.place_hold(session, job.id, most, scope)
         await ledger.reserve(session, attempt)
     return attempt
@@ -212,6 +231,7 @@ def _attempt(job: Job, call: Priced, most: int) -> Attempt:
         model=call.model[:120],
         paid=True,
         request={"what": call.what},
+        priced_by=None if call.priced_by is None else dict(call.priced_by),
         reserved_nano=most,
         settled_nano=0,
         created_at=job.created_at,
@@ -232,11 +252,17 @@ class _Books:
             self.record(session, "sent", call=what)
 
     async def settled(
-        self, nano: int, error: MaquetteError | None = None, *, commit: Commit | None = None
+        self,
+        nano: int,
+        usage: Mapping[str, Any] | None,
+        error: MaquetteError | None = None,
+        *,
+        commit: Commit | None = None,
     ) -> None:
         async with self.studio.shop.db.write() as session:
             if commit is not None:
                 await commit(session)
+            await ledger.note_usage(session, self.attempt.id, usage)
             await ledger.settle(session, self.attempt, nano, self.studio.shop.clock.now())
             reserved = self.attempt.reserved_nano
             self.record(session, "settled", cost_nano=nano, reserved_nano=reserved)
@@ -265,7 +291,7 @@ class _Books:
             cost = charged(error)
             if cost is None:
                 return await self.doubted(str(error))
-            await self.settled(money.to_nano(cost), error)
+            await self.settled(money.to_nano(cost), used(error), error)
         else:  # by contract: refused, never sent, or wrong before sending
             await self.released(error)
         return error

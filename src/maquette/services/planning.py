@@ -248,7 +248,8 @@ def check_request(request: ImageRequest, profile: ModelProfile) -> None:
     if references > profile.max_references:
         raise CapabilityMissing(
             f"{profile.id!r} takes at most {profile.max_references} reference pictures, not "
-            f"{references}; nothing was sent. Give fewer --style-refs."
+            f"{references}; nothing was sent. Give fewer --style-refs.",
+            param="image",
         )
     if request.seed is not None:
         _require(profile.supports_seed, profile, "a seed", "leave --seed out")
@@ -263,7 +264,8 @@ def check_request(request: ImageRequest, profile: ModelProfile) -> None:
     if isinstance(request.size, tuple) and request.size[0] * request.size[1] > profile.max_pixels:
         raise CapabilityMissing(
             f"{profile.id!r} makes at most {profile.max_pixels} pixels, not "
-            f"{request.size[0]}x{request.size[1]}; nothing was sent. Give a smaller --size."
+            f"{request.size[0]}x{request.size[1]}; nothing was sent. Give a smaller --size.",
+            param="size",
         )
     try:
         profile.options.model_validate(request.options)
@@ -271,7 +273,8 @@ def check_request(request: ImageRequest, profile: ModelProfile) -> None:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise BadParameter(
-            f"{profile.id!r} does not take the option {name!r}: {first['msg']}."
+            f"{profile.id!r} does not take the option {name!r}: {first['msg']}.",
+            param=name or None,
         ) from None
 
 

@@ -141,10 +141,11 @@ async def _pictures(
 ) -> list[LoggedPicture]:
     made = select(Asset.id).where(Asset.job_id.in_([job.id for job in jobs]))
     parents = select(AssetParent.parent_id).where(AssetParent.asset_id.in_(made))
+    named = [asset_id for job in jobs for asset_id, _ in job.spec.parents]
     query = (
         select(Asset, Blob)
         .join(Blob, (Blob.project_id == Asset.project_id) & (Blob.digest == Asset.digest))
-        .where(Asset.id.in_(made) | Asset.id.in_(parents))
+        .where(Asset.id.in_(made) | Asset.id.in_(parents) | Asset.id.in_(named))
         .order_by(Asset.created_at, Asset.id)
     )
     found = (await session.execute(query)).all()
@@ -211,7 +212,7 @@ async def ingest(database: Database, project: Project, root: str, log: RunLog) -
         await session.flush()
         await _ingest_pictures(session, project, log)
         for job in log.jobs:
-            await _ingest_job(session, job)
+            await _ingest_job(session, project, job)
     return True
 
 
@@ -301,9 +302,15 @@ async def _ingest_pictures(session: AsyncSession, project: Project, log: RunLog)
     await insert_missing(session, AssetParent, links)
 
 
-async def _ingest_job(session: AsyncSession, job: LoggedJob) -> None:
+def _attempt_row(project: Project, job: LoggedJob, attempt: LoggedAttempt) -> Attempt:
+    day = "" if attempt.sent_at is None else f"{attempt.sent_at:%F}"  # nothing was held here
+    at = {"job_id": job.id, "project_id": project.id, "day": day}
+    return Attempt(**at, ticket=None, **attempt.model_dump())
+
+
+async def _ingest_job(session: AsyncSession, project: Project, job: LoggedJob) -> None:
     for attempt in job.attempts:
-        session.add(Attempt(job_id=job.id, ticket=None, **attempt.model_dump()))
+        session.add(_attempt_row(project, job, attempt))
     await session.flush()
     for one in job.candidates:
         session.add(

@@ -16,7 +16,7 @@ from maquette.core.states import AttemptState, JobState
 from maquette.db import events, ledger, runs, trash
 from maquette.db.tables import Event, Job, Run
 from maquette.jobs.desk import Desk
-from maquette.services import chain, closing, notifying, pricing, projects
+from maquette.services import chain, closing, notifying, policy, pricing, projects, wallets
 from maquette.services.starting import Spending, check_spending
 from maquette.services.studio import Studio
 
@@ -125,6 +125,8 @@ async def resume(
         ]
     _check_resumable(run)
     await _refuse_undecided(studio, run)
+    specs = [JobSpec.model_validate(job.spec) for job in jobs]
+    await policy.check_specs(studio, spending.by, specs)
     studio = await studio.of_project(run.project_id)
     remaining = {job.id: await _still_to_pay(studio, job) for job in jobs}
     await projects.ready_root(studio, run.project_id, run.root)
@@ -151,7 +153,7 @@ async def resume(
         if reopened:
             run.state = JobState.QUEUED.value
         who = spending.by or run.creator_id
-        scope = ledger.Scope(run.project_id, run.id, studio.shop.clock.today(), who)
+        scope = await wallets.scope(studio, session, run.project_id, run.id, who)
         for job in reopened:
             await ledger.place_hold(session, job.id, money.to_nano(remaining[job.id]), scope)
             await runs.set_job(

@@ -81,7 +81,12 @@ async def _row(studio: Studio, place: Place, job: Job) -> Row:
     return Row(spec.scene, spec.request.prompt if spec.request else "", job.state, tuple(cells))
 
 
-_AFTER = {"background": "background removed", "upscale": "upscaled", "colour": "colour"}
+_AFTER = {
+    "background": "background removed",
+    "inpainted": "as the model made it",
+    "upscale": "upscaled",
+    "colour": "colour",
+}
 
 
 async def _footer(studio: Studio, jobs: Sequence[Job]) -> str:

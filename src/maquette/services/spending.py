@@ -6,68 +6,65 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core import money
-from maquette.core.errors import BadParameter, Conflict, NotFound
+from maquette.core.errors import BadParameter, Conflict, Forbidden, NotFound
 from maquette.core.money import Usd
+from maquette.core.people import Caller
 from maquette.core.states import AttemptState
-from maquette.db import events, leaving, ledger, projects
-from maquette.db.tables import Attempt, Job, Project, Run
-from maquette.services import metering
+from maquette.db import costs, events, ledger, people
+from maquette.db.costs import Call, Which
+from maquette.services import caps, metering
+from maquette.services import costs as reports
+from maquette.services.caps import Meter
+from maquette.services.costs import Line
 from maquette.services.studio import Studio
 
-
-@dataclass(frozen=True)
-class Meter:
-    """A cap, and how full it is."""
-
-    scope: str
-    limit: Usd | None
-    held: Usd
-    spent: Usd
+_MOST_UNDECIDED = 10_000
 
 
-async def meters(studio: Studio) -> list[Meter]:
-    """Return the installation, today and every project, with or without a cap."""
-    today = studio.shop.clock.today()
-    async with studio.shop.db.read() as session:
-        limits = await ledger.caps(session)
-        rows = [("installation", "installation", ""), ("day", f"day {today}", today)]
-        rows += [
-            (f"project:{one.id}", f"project {one.slug}", "")
-            for one in await projects.everyone(session)
-        ]
-        found: list[Meter] = []
-        for key, name, period in rows:
-            held, spent = await ledger.budget(session, key, period)
-            limit = limits.get(key)
-            found.append(
-                Meter(
-                    name,
-                    None if limit is None else money.from_nano(limit),
-                    money.from_nano(held),
-                    money.from_nano(spent),
-                )
-            )
-    return found
+async def meters(studio: Studio) -> Sequence[Meter]:
+    """Return the installation, today, every project and person, with or without a cap."""
+    return await caps.meters(studio)
 
 
 async def set_cap(studio: Studio, scope: str, limit: Usd | None) -> None:
-    """Set a ceiling for `installation`, `day` or `project:SLUG`; None takes it away."""
-    nano = None if limit is None else int(money.to_nano(limit))
-    async with studio.shop.db.write() as session:
-        await ledger.set_cap(session, await _cap_key(session, scope), nano)
+    """Set a ceiling, as `caps.put` says; None takes it away."""
+    await caps.put(studio, scope, limit)
 
 
-async def _cap_key(session: AsyncSession, scope: str) -> str:
-    kind, _, slug = scope.partition(":")
-    if kind == "project" and slug:
-        return f"project:{(await projects.by_slug(session, slug)).id}"
-    if scope in ("installation", "day"):
-        return scope
-    raise BadParameter(f"{scope!r} has no cap; write installation, day or project:SLUG.")
+async def report(studio: Studio, project: str | None = None) -> Sequence[Line]:
+    """Sum up by day, project and model; also what deleted projects cost."""
+    lines = await reports.report(studio, ("day", "project", "model"), Which(project=project))
+    keys = ("day", "project", "provider", "model")
+    return sorted(lines, key=lambda one: [getattr(one, name) or "" for name in keys], reverse=True)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """The kill switch: off is None."""
+
+    stopped_since: datetime | None
+    why: str | None
+
+
+async def switch(studio: Studio) -> Switch:
+    async with studio.shop.db.read() as session:
+        row = await ledger.stopped(session)
+        return (
+            Switch(None, None)
+            if row is None
+            else Switch(row.spend_stopped_at, row.spend_stopped_why)
+        )
+
+
+async def stopped_since(studio: Studio) -> datetime | None:
+    return (await switch(studio)).stopped_since
+
+
+async def stopped_why(studio: Studio) -> str | None:
+    return (await switch(studio)).why
 
 
 async def stop(studio: Studio, why: str | None) -> None:
@@ -81,71 +78,16 @@ async def allow(studio: Studio) -> None:
         await ledger.stop_spending(session, None, None)
 
 
-async def stopped_since(studio: Studio) -> datetime | None:
-    async with studio.shop.db.read() as session:
-        row = await ledger.stopped(session)
-        return None if row is None else row.spend_stopped_at
-
-
-async def stopped_why(studio: Studio) -> str | None:
-    async with studio.shop.db.read() as session:
-        row = await ledger.stopped(session)
-        return None if row is None else row.spend_stopped_why
-
-
-@dataclass(frozen=True)
-class Spent:
-    """One line of the report."""
-
-    day: str
-    project: str
-    provider: str
-    model: str
-    calls: int
-    estimated: Usd
-    actual: Usd
-    unknown: Usd
-
-
-async def report(studio: Studio, project: str | None = None) -> list[Spent]:
-    """Sum up every call that was sent, by day, project and model; also of deleted projects."""
-    query = (
-        select(Attempt, Project.slug)
-        .join(Job, Job.id == Attempt.job_id)
-        .join(Run, Run.id == Job.run_id)
-        .join(Project, Project.id == Run.project_id)
-        .where(Attempt.sent_at.is_not(None), Attempt.paid)
-        .order_by(Attempt.sent_at)
-    )
-    if project is not None:
-        query = query.where(Project.slug == project)
-    lines: dict[tuple[str, str, str, str], list[int]] = {}
-    async with studio.shop.db.read() as session:
-        for attempt, slug in await session.execute(query):
-            day = studio.shop.clock.day_of(attempt.sent_at or attempt.created_at)
-            sums = lines.setdefault((day, slug, attempt.provider, attempt.model), [0, 0, 0, 0])
-            charged = attempt.state in {AttemptState.SETTLED, AttemptState.WRITTEN_OFF}
-            sums[0] += 1
-            sums[1] += attempt.reserved_nano if charged else 0
-            sums[2] += attempt.settled_nano
-            sums[3] += attempt.reserved_nano if attempt.state == AttemptState.UNKNOWN else 0
-        for past in await leaving.past(session, project):
-            key = (past.day, past.project, past.provider, past.model)
-            sums = lines.setdefault(key, [0, 0, 0, 0])
-            for place, more in enumerate((past.calls, past.estimated_nano, past.settled_nano)):
-                sums[place] += more
-    return [
-        Spent(*key, sums[0], *(money.from_nano(amount) for amount in sums[1:]))
-        for key, sums in sorted(lines.items(), reverse=True)
-    ]
-
-
 @dataclass(frozen=True)
 class Undecided:
     """A paid call whose answer was lost."""
 
     attempt: str
     run: str
+    kind: str
+    """`pictures`, or `words`: then there is no run that goes on."""
+    project: str
+    user: str | None
     scene: str
     provider: str
     model: str
@@ -154,40 +96,67 @@ class Undecided:
     why: str
 
 
-async def undecided(studio: Studio) -> Sequence[Undecided]:
+async def undecided(studio: Studio, caller: Caller | None = None) -> Sequence[Undecided]:
+    """List the calls that may have been charged, those that the caller may decide about."""
     await metering.put_in_order(studio)
-    query = (
-        select(Attempt, Job)
-        .join(Job, Job.id == Attempt.job_id)
-        .where(Attempt.state == AttemptState.UNKNOWN.value)
-        .order_by(Attempt.sent_at, Attempt.id)
-    )
     async with studio.shop.db.read() as session:
-        return [
-            Undecided(
-                attempt=one.id,
-                run=job.run_id,
-                scene=job.scene,
-                provider=one.provider,
-                model=one.model,
-                reserved=money.from_nano(one.reserved_nano),
-                sent_at=one.sent_at,
-                why=one.error_message or "",
-            )
-            for one, job in (await session.execute(query))
-        ]
+        unknown = (AttemptState.UNKNOWN,)
+        found = await costs.calls(session, Which(), _MOST_UNDECIDED, None, states=unknown)
+        mine = [one for one in found if await _may_decide(session, caller, one)]
+    return [_told(one) for one in reversed(mine)]
 
 
-async def decide(studio: Studio, attempt_id: str, *, charged: bool, amount: Usd | None) -> None:
-    """Settle an unknown call as a person found it on the provider's own account page."""
+async def _may_decide(session: AsyncSession, caller: Caller | None, call: Call) -> bool:
+    return await caps.owns(session, caller, call.attempt.project_id or "")
+
+
+async def _may_see(session: AsyncSession, caller: Caller | None, call: Call) -> bool:
+    if caller is None or caller.is_admin or call.attempt.user_id == caller.user_id:
+        return True
+    own = await people.projects_of(session, caller.user_id)
+    return call.attempt.project_id in own
+
+
+def _told(call: Call) -> Undecided:
+    one = call.attempt
+    return Undecided(
+        attempt=one.id,
+        run=call.run,
+        kind=call.kind,
+        project=call.project,
+        user=call.user,
+        scene=call.scene,
+        provider=one.provider,
+        model=one.model,
+        reserved=money.from_nano(one.reserved_nano),
+        sent_at=one.sent_at,
+        why=one.error_message or "",
+    )
+
+
+async def decide(
+    studio: Studio,
+    attempt_id: str,
+    *,
+    charged: bool,
+    amount: Usd | None,
+    caller: Caller | None = None,
+) -> Undecided:
+    """Settle an unknown call as a person found it on the provider's own account page.
+
+    Return what it was: a run of pictures can go on now, a call of words is over.
+    """
+    if amount is not None and not charged:
+        raise BadParameter("An amount was given for a call that was not charged; say one of both.")
     async with studio.shop.db.write() as session:
-        query = select(Attempt).where(Attempt.id.startswith(attempt_id)).limit(2)
-        found = (await session.execute(query)).scalars().all()
-        if len(found) != 1:
+        found = await costs.found(session, attempt_id, beginning=caller is None)
+        if len(found) != 1 or not await _may_see(session, caller, found[0]):
             raise NotFound(
                 f"No single attempt is called {attempt_id!r}. `maquette spend unknown` lists them."
             )
-        attempt = found[0]
+        call, attempt = found[0], found[0].attempt
+        if not await _may_decide(session, caller, call):
+            raise Forbidden("Only an administrator or an owner of the project decides this.")
         if attempt.state != AttemptState.UNKNOWN:
             raise Conflict(f"Attempt {attempt.id} is {attempt.state}; there is nothing to decide.")
         now = studio.shop.clock.now()
@@ -196,15 +165,14 @@ async def decide(studio: Studio, attempt_id: str, *, charged: bool, amount: Usd 
             await ledger.write_off(session, attempt, nano, now)
         else:
             await ledger.release(session, attempt, now)
-        job = await session.get_one(Job, attempt.job_id)
-        run = await session.get_one(Run, job.run_id)
         events.record(
             session,
             "decided",
-            project_id=run.project_id,
-            run_id=run.id,
-            job_id=job.id,
+            project_id=attempt.project_id or "",
+            run_id=call.run,
+            job_id=attempt.job_id,
             at=now,
             attempt=attempt.id,
             charged=charged,
         )
+    return _told(call)

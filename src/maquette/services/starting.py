@@ -23,7 +23,7 @@ from maquette.db import assets, events, idempotency, ledger
 from maquette.db.idempotency import Claim
 from maquette.db.tables import Job, Project, Run
 from maquette.jobs.workshop import Place
-from maquette.services import projects
+from maquette.services import policy, projects, wallets
 from maquette.services.inputs import GivenPicture, asset_of
 from maquette.services.planning import Plan, PlannedJob
 from maquette.services.secrets import seen_by
@@ -121,6 +121,7 @@ async def write_run(
 ) -> str:
     if not -100 <= spending.priority <= 100:
         raise BadParameter(f"The priority {spending.priority} is out of range; give -100 to 100.")
+    await policy.check_specs(studio, spending.by, [spec for spec, _ in specs])
     now = studio.shop.clock.now()
     run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     total = sum((worst for _, worst in specs), start=money.FREE)
@@ -148,7 +149,7 @@ async def write_run(
         await session.flush()
         if limit is not None:
             await ledger.set_cap(session, f"run:{run_id}", money.to_nano(limit))
-        scope = ledger.Scope(project.id, run_id, studio.shop.clock.today(), spending.by)
+        scope = await wallets.scope(studio, session, project.id, run_id, spending.by)
         for position, (spec, worst) in enumerate(specs):
             job = _job_row(run_id, position, spec, worst)
             job.created_at = now

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
+from maquette.core.credits import CreditRules
 from maquette.core.errors import CapabilityMissing, ShuttingDown
 from maquette.core.language import Words
 from maquette.core.provider import Provider
+from maquette.core.roles import RoleRules
 from maquette.core.speech import Voices
 from maquette.core.wire import WireRules
 from maquette.jobs.engine import Engine
@@ -105,6 +107,11 @@ class Studio:
     """Who does the instructions that are dispatched."""
     trash_days: int = 30
     """How long pictures lie in the trash."""
+    alert_url: SecretStr | None = None
+    """Who is told when a cap fills up."""
+    credits: CreditRules = field(default_factory=CreditRules)
+    roles: RoleRules = field(default_factory=RoleRules)
+    """What people may ask for at most, by role."""
 
     async def keys_of(self, project_id: str) -> Keys:
         """Return the keys of a project: its own, then the environment's, then those of `.env`."""

@@ -22,14 +22,14 @@ from maquette.core.errors import (
 from maquette.core.instructions import InstructionKind
 from maquette.core.language import ChatMessage as Told
 from maquette.core.language import ChatModel, ChatRequest, ToolCall
-from maquette.core.money import Nano, Usd
+from maquette.core.money import Nano
 from maquette.core.people import Caller
 from maquette.db import events, idempotency, talk
 from maquette.db.tables import ChatMessage, ChatSession, Project
 from maquette.language import assistant
 from maquette.language.assistant import Reply
 from maquette.services import briefing, instructed, instructing, metering, words
-from maquette.services.metering import Commit, Priced
+from maquette.services.metering import Bill, Commit, Priced
 from maquette.services.starting import Spending
 from maquette.services.studio import Studio
 
@@ -165,7 +165,7 @@ async def _asking(
     facts = await briefing.facts(studio, project, found.id)
     request = assistant.request(facts, [*told, Told("user", content)], TOOLS)
     price = assistant.worst_case(model, request)
-    return _Asking(model, request, Priced("chat", "language", model.id, price))
+    return _Asking(model, request, Priced("chat", "language", model.id, price, model.priced_by()))
 
 
 def _told(row: ChatMessage) -> Told:
@@ -188,11 +188,11 @@ async def _answered(
         return await _kept(studio, found, row, str(asking), asking.code)
     answer: list[ChatMessage] = []
 
-    async def send() -> tuple[Reply, Usd | None]:
+    async def send() -> tuple[Reply, Bill]:
         reply = await assistant.ask(
             asking.model, asking.request, lambda call: _problem(studio, project, call)
         )
-        return reply, reply.spent.cost
+        return reply, Bill.of(reply.spent)
 
     async def keep(reply: Reply, cost: Nano) -> Commit:
         answer.append(_answer(studio, found, row, reply, cost))

@@ -16,7 +16,7 @@ from maquette.core.errors import (
     StorageFull,
     VoiceRequestNotFound,
 )
-from maquette.core.money import FREE, Nano, Usd
+from maquette.core.money import FREE, Nano
 from maquette.core.people import Caller
 from maquette.core.requests import Digest, digest_of
 from maquette.core.speech import Audio, Command, Spoken, Transcript, Voices
@@ -26,7 +26,7 @@ from maquette.db.tables import Blob, Project, VoiceRequest
 from maquette.db.upsert import insert_missing
 from maquette.jobs.workshop import Place
 from maquette.services import metering, projects, proposing
-from maquette.services.metering import Commit, Priced
+from maquette.services.metering import Bill, Commit, Priced
 from maquette.services.starting import Spending
 from maquette.services.studio import Studio
 from maquette.speech.formats import sound_format
@@ -56,14 +56,14 @@ async def speak(
     """Say a text; the sound is kept with the request."""
     speaker = (await of_project(studio, project.id)).speaker
     _check(speaker.missing())
-    call = Priced("speak", "speech", speaker.id, speaker.estimate(wanted.text))
+    call = Priced("speak", "speech", speaker.id, speaker.estimate(wanted.text), speaker.priced_by())
     metering.check(call, spending)
     work = await _Work.begin(studio, project, "tts", caller, call)
     work.row.text = wanted.text
 
-    async def send() -> tuple[Spoken, Usd | None]:
+    async def send() -> tuple[Spoken, Bill]:
         spoken = await speaker.speak(wanted.text, wanted.voice, wanted.rate, wanted.form)
-        return spoken, spoken.cost
+        return spoken, Bill(spoken.cost, spoken.usage)
 
     async def keep(spoken: Spoken, cost: Nano) -> Commit:
         await work.store(spoken.audio.data, spoken.audio.media_type)
@@ -87,15 +87,15 @@ async def listen(
     audio = Audio(data, kind.media_type)
     listener = (await of_project(studio, project.id)).listener
     _check(listener.missing())
-    call = Priced("listen", "speech", listener.id, listener.estimate(audio))
+    call = Priced("listen", "speech", listener.id, listener.estimate(audio), listener.priced_by())
     metering.check(call, spending)
     work = await _Work.begin(studio, project, "stt", caller, call)
     await work.store(data, kind.media_type)
     heard: list[Transcript] = []
 
-    async def send() -> tuple[Transcript, Usd | None]:
+    async def send() -> tuple[Transcript, Bill]:
         transcript = await listener.listen(audio)
-        return transcript, transcript.cost
+        return transcript, Bill(transcript.cost, transcript.usage)
 
     async def keep(transcript: Transcript, cost: Nano) -> Commit:
         heard.append(transcript)
@@ -185,7 +185,7 @@ class _Work:
     async def carry_out(
         self,
         spending: Spending,
-        send: Callable[[], Awaitable[tuple[Any, Usd | None]]],
+        send: Callable[[], Awaitable[tuple[Any, Bill]]],
         keep: Callable[[Any, Nano], Awaitable[Commit]],
     ) -> VoiceRequest:
         return await self.studio.errands.see_through(self._carry_out(spending, send, keep))
@@ -193,7 +193,7 @@ class _Work:
     async def _carry_out(
         self,
         spending: Spending,
-        send: Callable[[], Awaitable[tuple[Any, Usd | None]]],
+        send: Callable[[], Awaitable[tuple[Any, Bill]]],
         keep: Callable[[Any, Nano], Awaitable[Commit]],
     ) -> VoiceRequest:
         """Write the request down, make the call, and write down how it ended."""

@@ -17,6 +17,7 @@ from maquette.core.requests import Encoded
 from maquette.core.scene import Scene
 from maquette.db.tables import Project
 from maquette.services import metering
+from maquette.services.metering import Bill
 from maquette.services.starting import Spending
 from maquette.services.studio import Studio, T
 
@@ -53,9 +54,9 @@ async def write(
     estimate = writer.estimate(idea, count)
     chosen = secrets.randbits(31) if seed is None else seed
 
-    async def send() -> tuple[Written, Usd | None]:
+    async def send() -> tuple[Written, Bill]:
         written = await writer.write(idea, count, chosen)
-        return written, written.spent.cost
+        return written, Bill.of(written.spent)
 
     return await _counted(account, _call("prompts", words, estimate), send)
 
@@ -75,17 +76,18 @@ async def describe_picture(
     describer = words.analyser if embedded else words.describer
     _check(describer.missing())
 
-    async def send() -> tuple[Described, Usd | None]:
+    async def send() -> tuple[Described, Bill]:
         found = await describer.describe(picture)
-        return found, found.spent.cost
+        return found, Bill.of(found.spent)
 
     call = _call("describe", words, describer.estimate(picture))
     return await _counted(account, call, send)
 
 
 def _call(what: str, words: Words, estimate: Usd) -> metering.Priced:
-    model = EMBEDDED if words.model is None else words.model.id
-    return metering.Priced(what, "language", model, estimate)
+    if words.model is None:
+        return metering.Priced(what, "language", EMBEDDED, estimate)
+    return metering.Priced(what, "language", words.model.id, estimate, words.model.priced_by())
 
 
 async def _counted(account: Account | None, call: metering.Priced, send: metering.Send[T]) -> T:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from math import ceil
+from typing import Any
 
 from maquette.core.errors import BadParameter, PriceUnknown
 from maquette.core.money import FREE, Usd
@@ -116,6 +117,18 @@ def _longest_s(data: bytes) -> float:
         except BadParameter:
             pass  # a packed WAV, which a server may read all the same
     return max(1.0, len(data) * 8 / kind.least_bits_per_s)
+
+
+def told(config: SpeechConfig, model: str) -> dict[str, Any] | None:
+    """Say what a model costs, and who says so; None: it costs nothing, or nobody says."""
+    if config.free:
+        return None
+    try:
+        price = _price(config, model)
+    except PriceUnknown:
+        return None
+    rates = price.model_dump(mode="json", exclude_none=True, exclude={"date", "source"})
+    return {"as_of": price.date.isoformat(), "source": price.source, **rates}
 
 
 def _price(config: SpeechConfig, model: str) -> SpeechPrice:

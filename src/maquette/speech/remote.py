@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
+from math import isfinite
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
@@ -41,6 +42,7 @@ _VOICES = (
 )  # fmt: skip
 """OpenAI's own; which of them a model knows differs, so a name is sent as it was given."""
 _LONGEST_VOICE = 200
+_LONGEST_NAME, _MOST_NUMBERS = 40, 16
 
 
 def _today() -> date:
@@ -125,6 +127,9 @@ class RemoteSpeaker(Speaker):
     def estimate(self, text: str) -> Usd:
         return pricing.speaking(self._config, text)
 
+    def priced_by(self) -> Mapping[str, Any] | None:
+        return pricing.told(self._config, self.id)
+
     async def speak(self, text: str, voice: str = "", rate: float = 1.0, form: str = "") -> Spoken:
         _ready(self.missing())
         body = self._body(text, voice or self._config.voice, rate, form)
@@ -142,7 +147,8 @@ class RemoteSpeaker(Speaker):
                 f"{self._config.base_url!r} answered with {len(data)} bytes that are no sound; the "
                 "call may have been charged. Check MAQUETTE_SPEECH__BASE_URL."
             )
-        return Spoken(Audio(data, kind.media_type), self.id, body["voice"], cost)
+        usage = {"characters": len(body["input"])}
+        return Spoken(Audio(data, kind.media_type), self.id, body["voice"], cost, usage)
 
     def _body(self, given: str, voice: str, rate: float, form: str) -> dict[str, Any]:
         text.check_rate(rate)
@@ -179,6 +185,19 @@ class TranscriptReply(BaseModel, frozen=True):
 
     text: str
     usage: Any = None
+
+    def counted(self) -> dict[str, Any] | None:
+        """Return the numbers of what was billed, whatever the unit is."""
+        given: object = self.usage
+        if not isinstance(given, dict):
+            return None
+        said = cast("dict[str, Any]", given)
+        numbers = {
+            name[:_LONGEST_NAME]: value
+            for name, value in list(said.items())[:_MOST_NUMBERS]
+            if type(value) is int or (type(value) is float and isfinite(value))
+        }
+        return numbers or None
 
     def seconds(self) -> float | None:
         try:
@@ -220,6 +239,9 @@ class RemoteListener(Listener):
         _check_size(audio)
         return pricing.listening(self._config, audio.data)
 
+    def priced_by(self) -> Mapping[str, Any] | None:
+        return pricing.told(self._config, self.id)
+
     async def listen(self, audio: Audio) -> Transcript:
         _ready(self.missing())
         self.estimate(audio)  # no price: refused here too
@@ -244,6 +266,7 @@ class RemoteListener(Listener):
             source=self.id,
             command=self._grammar.read(said.text),
             cost=pricing.heard(self._config, said.seconds()),
+            usage=said.counted(),
         )
 
 

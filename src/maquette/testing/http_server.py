@@ -107,6 +107,8 @@ def _part(piece: bytes) -> Part:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
+    """Five, the default, is refused where a crowd calls at once."""
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a client that hangs up early is what some tests are about."""

@@ -14,6 +14,7 @@ from maquette.api.app import create_app
 from maquette.api.house import House
 from maquette.api.server import Server, bound
 from maquette.core.provider import Provider
+from maquette.net.client import trust
 from maquette.settings import Settings
 
 
@@ -53,7 +54,7 @@ async def serving(
         raise RuntimeError("the server did not start; its log says why")
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     try:
-        async with httpx2.AsyncClient(base_url=url, timeout=30) as client:
+        async with httpx2.AsyncClient(base_url=url, timeout=30, verify=trust()) as client:
             yield Served(url, client, app)
     finally:
         server.should_exit = True

@@ -2,76 +2,108 @@
 
 from __future__ import annotations
 
-import base64
-import time
-from typing import Annotated, Literal
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
 
-from fastapi import APIRouter
-from pydantic import BaseModel, BeforeValidator, Field
-
-from maquette.api.contract import raises
+from maquette.api import openai_asking, openai_replies, picture_form
+from maquette.api.claims import ONCE_ERRORS, TheKey
+from maquette.api.contract import Responses, raises
 from maquette.api.door import SpendingOwn
 from maquette.api.house import TheHouse
+from maquette.api.openai_asking import Sent
+from maquette.api.openai_body import MEMBERS, NewImages, from_form
+from maquette.api.openai_edits import BODY, FormPictures
+from maquette.api.openai_replies import Action, ImagesMade
 from maquette.core import errors as e
-from maquette.core.requests import Size
-from maquette.core.wanted import Wanted
-from maquette.services import asking, results
-from maquette.services.asking import Wish
-from maquette.services.starting import Spending
+from maquette.services import outcome
+from maquette.services.rejoining import Standing
 
-router = APIRouter(prefix="/v1/images", tags=["openai"])
+PREFIX = "/v1/images"
+router = APIRouter(prefix=PREFIX, tags=["openai images"])
 
-
-def _size(value: object) -> object:
-    if isinstance(value, str) and value != "auto":
-        width, cross, height = value.partition("x")
-        if not (cross and width.isdecimal() and height.isdecimal()):
-            raise ValueError("write a size as 'auto' or as WIDTHxHEIGHT, such as 1024x1024")
-        return int(width), int(height)
-    return value
-
-
-class NewImages(Wanted):
-    """What OpenAI's clients send to make pictures."""
-
-    prompt: Annotated[str, Field(min_length=1, max_length=32_000)]
-    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    n: Annotated[int, Field(ge=1, le=10)] | None = None
-    size: Annotated[Size | None, BeforeValidator(_size)] = None
-
-
-class ImageMade(BaseModel):
-    """One picture."""
-
-    b64_json: str
-
-
-class ImagesMade(BaseModel):
-    """The pictures of a request."""
-
-    created: int
-    data: list[ImageMade]
-    output_format: Literal["png", "jpeg", "webp"] | None = None
+_UNBUFFERED = {"X-Accel-Buffering": "no"}
+_EVENTS = {"schema": {"type": "string", "description": "Server-Sent Events, with `stream`."}}
+_SHOWN: Responses = {200: {"model": ImagesMade, "content": {"text/event-stream": _EVENTS}}}
+_PROBLEMS = (
+    e.CapabilityMissing,
+    e.ProjectNotFound,
+    e.JobNotFound,
+    e.ModelNotFound,
+    e.SpendRefused,
+    e.QuotaExceeded,
+    e.ProviderError,
+    e.ProviderRefused,
+    e.Moderated,
+    e.CreditGone,
+    e.ProviderUnavailable,
+    e.OperationFailed,
+    e.NothingPassed,
+    e.OperationTimedOut,
+    e.Cancelled,
+    e.ShuttingDown,
+    e.RequestTimedOut,
+    e.StorageUnavailable,
+    e.StorageFull,
+    *ONCE_ERRORS,
+)
 
 
 @router.post(
     "/generations",
     summary="Make pictures, as OpenAI's API does",
-    responses=raises(e.CapabilityMissing, e.SpendRefused, e.StorageUnavailable, e.ProviderError),
+    response_class=Response,
+    responses={**_SHOWN, **raises(*_PROBLEMS, path=PREFIX)},
 )
-async def generate_images(entry: SpendingOwn, house: TheHouse, wanted: NewImages) -> ImagesMade:
-    """Make pictures and wait for them."""
-    wish = Wish(
-        prompt=wanted.prompt, model=wanted.model, count=wanted.n or 1, size=wanted.size or "auto"
-    )
-    studio, since = house.studio, house.feed.last
-    asked = await asking.ask(studio, entry.project, wish)
-    spending = Spending(confirmed=True, by=entry.caller.user_id)
-    job_id = await asking.begin(studio, entry.project, asked, spending)
-    await results.wait(house.feed, entry.project.id, job_id, since)
-    result = await results.of(studio, entry.project.id, job_id)
-    data = [
-        ImageMade(b64_json=base64.b64encode(await results.read(studio, result, one)).decode())
-        for one in result.final
-    ]
-    return ImagesMade(created=int(time.time()), data=data)
+async def generate_images(
+    request: Request, entry: SpendingOwn, house: TheHouse, wanted: NewImages, key: TheKey = None
+) -> Response:
+    """Make pictures and wait for them; with `stream`, show them as they come."""
+    entry = await openai_asking.entered(request, house, entry, wanted)
+    sent = Sent(request, house, entry, wanted, openai_asking.digest_of(wanted), key)
+    found = await openai_asking.standing(sent)
+    return await _answered(sent, found, "image_generation")
+
+
+@router.post(
+    "/edits",
+    summary="Edit pictures, as OpenAI's API does",
+    response_class=Response,
+    responses={
+        **_SHOWN,
+        **raises(*_PROBLEMS, e.ImageTooLarge, e.RequestTooLarge, e.AssetNotFound, path=PREFIX),
+    },
+    openapi_extra=BODY,
+)
+async def edit_images(
+    request: Request, entry: SpendingOwn, house: TheHouse, key: TheKey = None
+) -> Response:
+    """Edit the first picture after the others; a mask says where, transparent is what changes."""
+    async with picture_form.opened(request, house, entry, MEMBERS) as form:
+        wanted = from_form(form.fields, is_json=form.is_json)
+        if wanted.maquette.project not in (None, entry.slug):
+            raise e.BadParameter(
+                "Pictures are taken in before the body is read: name the project of an edit in the "
+                "header X-Maquette-Project.",
+                param="maquette.project",
+            )
+        if not form.pictures:
+            raise e.BadParameter("An edit needs a picture; send one as 'image'.", param="image")
+        sent = Sent(request, house, entry, wanted, form.digest, key)
+
+        found = await openai_asking.standing(sent, FormPictures(form, house, entry))
+    return await _answered(sent, found, "image_edit")
+
+
+async def _answered(sent: Sent, found: Standing, action: Action) -> Response:
+    """Wait for the job, or let the client see how it comes about."""
+    house, project = sent.house, sent.entry.project
+    if sent.body.stream:
+        path = sent.request.url.path
+        stream = openai_replies.Stream(house, project.id, found, sent.body, action, path)
+        return StreamingResponse(
+            stream.written(), media_type="text/event-stream", headers=_UNBUFFERED
+        )
+    result = await outcome.awaited(house.studio, house.feed, project.id, found)
+    address = f"{str(sent.request.base_url).rstrip('/')}/api/projects/{project.slug}/assets"
+    reply = await openai_replies.whole(house, result, sent.body, address)
+    return Response(reply, media_type="application/json")

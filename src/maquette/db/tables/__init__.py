@@ -1,6 +1,7 @@
 """Every table. Money is whole nano-dollars, times are aware UTC, JSON is what the models dump."""
 
 from maquette.db.base import Base
+from maquette.db.tables.credits import CreditPurchase, CreditReversal, CreditTransfer
 from maquette.db.tables.library import AssetTag, Consent, Favourite, Upload
 from maquette.db.tables.money import Attempt, Budget, Cap, CapAlert, Hold, HoldBudget, PastSpending
 from maquette.db.tables.people import ApiKey, LoginSession, Membership, User
@@ -40,6 +41,9 @@ __all__ = [
     "ChatMessage",
     "ChatSession",
     "Consent",
+    "CreditPurchase",
+    "CreditReversal",
+    "CreditTransfer",
     "Event",
     "Export",
     "Favourite",

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from maquette import net
 from maquette.core.errors import (
+    CreditGone,
+    KeyRefused,
+    Moderated,
     OutcomeUnknown,
     ProviderError,
     ProviderRefused,
@@ -39,7 +42,7 @@ def _by_status(error: openai.APIStatusError, *, key_name: str, key: str | None) 
     said = quoted(error, key)
     if status in (401, 403):
         # What the server says here often holds a part of the key.
-        return ProviderRefused(
+        return KeyRefused(
             f"The server refused the key {key_name} ({status}); nothing was charged. Check that "
             "the key is right, belongs to this address and may use this model.",
             **facts,
@@ -47,7 +50,7 @@ def _by_status(error: openai.APIStatusError, *, key_name: str, key: str | None) 
     if error.code == "moderation_blocked":
         return _moderated(said, **facts)
     if status == 429 and error.code in _EMPTY_PURSE:
-        return ProviderRefused(
+        return CreditGone(
             f"The account behind {key_name} has no credit left, so the server refused: {said} "
             "Add credit or raise its limit there, then `maquette resume`.",
             **facts,
@@ -78,7 +81,7 @@ def _in_stream(error: openai.APIError, key: str | None) -> ProviderError:
 
 
 def _moderated(said: str, **facts: str | float | None) -> ProviderRefused:
-    return ProviderRefused(
+    return Moderated(
         f"Moderation refused the request: {said} Sending it again will not help; change the "
         "prompt or the pictures.",
         **facts,

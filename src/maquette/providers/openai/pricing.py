@@ -12,13 +12,14 @@ The upper bound has three parts.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from pydantic import BaseModel, Field
 
 from maquette.core.errors import PriceUnknown
 from maquette.core.money import FREE, Usd
 from maquette.core.requests import ImageRequest
-from maquette.providers.openai.profiles import ModelEntry, OutputTokens, Price, Rates
+from maquette.providers.openai.profiles import ModelEntry, OutputTokens, Price, Rates, catalogue
 from maquette.providers.openai.sizes import Wide, largest
 
 _WRAPPING = 256
@@ -59,8 +60,8 @@ class Usage(BaseModel, frozen=True):
     input_tokens_details: InputDetails | None = None
     output_tokens_details: OutputDetails | None = None
 
-    def told(self) -> dict[str, str]:
-        """Say it as the details of an attempt."""
+    def counted(self) -> dict[str, int]:
+        """Say it as the usage of an attempt: tokens by kind."""
         given = {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
         if self.input_tokens_details is not None:
             given["input_text_tokens"] = self.input_tokens_details.text_tokens
@@ -72,7 +73,11 @@ class Usage(BaseModel, frozen=True):
         if self.output_tokens_details is not None:
             given["output_text_tokens"] = self.output_tokens_details.text_tokens
             given["output_image_tokens"] = self.output_tokens_details.image_tokens
-        return {name: str(value) for name, value in given.items()}
+        return given
+
+    def told(self) -> dict[str, str]:
+        """Say it as the details of an attempt."""
+        return {name: str(value) for name, value in self.counted().items()}
 
 
 def upper_bound(entry: ModelEntry, request: ImageRequest, *, size: str | Wide) -> Usd:
@@ -155,6 +160,20 @@ def _output_charge(rates: Rates, usage: Usage) -> Decimal:
         return usage.output_tokens * rates.image_out
     text_out = rates.image_out if rates.text_out is None else rates.text_out
     return details.image_tokens * rates.image_out + details.text_tokens * text_out
+
+
+def told(entry: ModelEntry) -> dict[str, Any] | None:
+    """Say what a model costs, and who says so: the table that ships, or the settings."""
+    if entry.price is None:
+        return None
+    table = catalogue()
+    shipped = any(entry.price == one.price for one in table.models)
+    origin = (
+        {"as_of": table.as_of.isoformat(), "source": table.source}
+        if shipped
+        else {"as_of": None, "source": "settings"}
+    )
+    return {**origin, **entry.price.model_dump(mode="json", exclude_none=True)}
 
 
 def _unknown(entry: ModelEntry, why: str) -> PriceUnknown:

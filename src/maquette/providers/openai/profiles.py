@@ -167,6 +167,10 @@ def entries(more: Sequence[ModelEntry], *, shipped: bool) -> dict[str, ModelEntr
 
 def profile(entry: ModelEntry) -> ModelProfile:
     """Say it in the words of the core."""
+    table = catalogue()
+    shipped = entry.price is not None and any(
+        one.id == entry.id and one.price == entry.price for one in table.models
+    )
     return ModelProfile(
         id=entry.id,
         title=entry.title or entry.id,
@@ -178,6 +182,8 @@ def profile(entry: ModelEntry) -> ModelProfile:
         paid=not entry.free,
         shutdown=entry.shutdown,
         successor=entry.successor,
+        price_as_of=table.as_of if shipped else None,
+        price_source=table.source if shipped else None,
     )
 
 

@@ -105,6 +105,9 @@ class OpenAIProvider(Provider):
             size, _ = wire.sent_size(entry, request)
         return pricing.upper_bound(entry, request, size=size)
 
+    def priced_by(self, request: ImageRequest) -> Mapping[str, Any] | None:
+        return pricing.told(self._entry(request))
+
     async def generate(self, request: ImageRequest, run: Run) -> Generated:
         self.check(request)
         key = self._key(run)
@@ -136,6 +139,7 @@ class OpenAIProvider(Provider):
             cost=pricing.charge(entry, said.usage, request.count),
             clamped=asked.clamped,
             details=said.told(),
+            usage=None if said.usage is None else said.usage.counted(),
         )
 
     def _entry(self, request: ImageRequest) -> ModelEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator
@@ -10,6 +11,10 @@ from pydantic import BaseModel, Field, field_validator
 from maquette.core.wire import Limits
 
 KEY_NAME = "PHOTOROOM_API_KEY"
+PRICE_READ = MappingProxyType(
+    {"as_of": "2026-11-20", "source": "Photoroom's public price of the Basic plan"}
+)
+"""When and where the default price was read."""
 
 
 class PhotoroomConfig(BaseModel, frozen=True, extra="forbid"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from maquette import net
 from maquette.core.errors import CapabilityMissing
@@ -12,7 +13,7 @@ from maquette.core.requests import Generated, ImageRequest, ModelProfile
 from maquette.core.tools import Tool
 from maquette.core.wire import Limits, WireRules
 from maquette.providers.photoroom import checks, failures, wire
-from maquette.providers.photoroom.config import KEY_NAME, PhotoroomConfig
+from maquette.providers.photoroom.config import KEY_NAME, PRICE_READ, PhotoroomConfig
 
 
 class PhotoroomProvider(Provider):
@@ -65,6 +66,11 @@ class PhotoroomProvider(Provider):
 
     def estimate(self, request: ImageRequest) -> Usd:
         return Usd(self._config.price_usd * request.count)
+
+    def priced_by(self, request: ImageRequest) -> Mapping[str, Any] | None:
+        own = "price_usd" in self._config.model_fields_set
+        said = {"as_of": None, "source": "settings"} if own else PRICE_READ
+        return {**said, "per_image": str(self._config.price_usd)}
 
     async def generate(self, request: ImageRequest, run: Run) -> Generated:
         self.check(request)

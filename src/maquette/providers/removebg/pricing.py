@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from maquette.core.errors import PriceUnknown
 from maquette.core.money import Usd
@@ -30,6 +31,22 @@ def credits_charged(headers: Mapping[str, str]) -> Decimal | None:
     """Read what an answer says it cost; None where it does not say an amount."""
     text = headers.get(CHARGED, "").strip()
     return Decimal(text) if _AMOUNT.fullmatch(text) else None
+
+
+def usage(headers: Mapping[str, str]) -> dict[str, int | str] | None:
+    """Return what an answer says that it used; None where it does not say."""
+    amount = credits_charged(headers)
+    if amount is None:
+        return None
+    whole = amount == amount.to_integral_value()
+    return {"credits_charged": int(amount) if whole else str(amount)}
+
+
+def told(usd_per_credit: Decimal | None) -> dict[str, Any] | None:
+    """Say what a credit costs, and that the settings say so."""
+    if usd_per_credit is None:
+        return None
+    return {"as_of": None, "source": "settings", "per_credit": str(usd_per_credit)}
 
 
 def charge(usd_per_credit: Decimal | None, headers: Mapping[str, str]) -> Usd | None:

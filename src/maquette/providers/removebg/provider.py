@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from maquette import net
 from maquette.core.errors import CapabilityMissing
@@ -70,6 +71,9 @@ class RemoveBgProvider(Provider):
     def estimate(self, request: ImageRequest) -> Usd:
         return pricing.upper_bound(self._config.usd_per_credit, request.count)
 
+    def priced_by(self, request: ImageRequest) -> Mapping[str, Any] | None:
+        return pricing.told(self._config.usd_per_credit)
+
     async def generate(self, request: ImageRequest, run: Run) -> Generated:
         self.check(request)
         self.estimate(request)
@@ -89,6 +93,7 @@ class RemoveBgProvider(Provider):
             effective=wire.effective(request),
             cost=pricing.charge(self._config.usd_per_credit, kept.headers),
             details=wire.looks(one, request) | wire.told(kept.headers),
+            usage=pricing.usage(kept.headers),
         )
 
     def _key(self, run: Run) -> str:
