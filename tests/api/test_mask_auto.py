@@ -16,7 +16,7 @@ from tests.api.asked import left, told
 from tests.api.people import access_token, bearer, make
 
 from maquette.core.people import Role
-from maquette.core.requests import Generated, ImageRequest
+from maquette.core.requests import Encoded, Generated, ImageRequest
 from maquette.imaging import codec, png
 from maquette.settings import ServerSettings, load
 from maquette.testing.scripted import Act, Books, ScriptedProvider
@@ -46,9 +46,10 @@ class Painter(ScriptedProvider):
     id = "painter"
     white = True
 
-    def read_reply(self, reply: bytes, request: ImageRequest) -> Generated:
-        from maquette.core.requests import Encoded  # noqa: PLC0415 - used here alone
+    def follow(self, act: Act) -> None:
+        self._script.append(act)
 
+    def read_reply(self, reply: bytes, request: ImageRequest) -> Generated:
         answer = super().read_reply(reply, request)
         paint = np.dstack([truth() if self.white else truth() * 0] * 3)
         images = [Encoded(png.write(paint), "image/png") for _ in answer.images]
@@ -114,7 +115,7 @@ async def test_a_kept_picture_is_named_in_json_and_the_mask_is_adjusted(served: 
 
 
 async def test_openai_clients_get_a_mask_that_is_clear_where_it_edits(served: Served) -> None:
-    body = form(points="[[30, 24]]", format="openai")
+    body = form(points="[[30, 24]]", format="transparent")
     found = (await served.client.post(AT, **body)).json()
     uri = base64.b64decode(found["data_uri"].partition(",")[2])
     pixels = codec.decode(uri).pixels
@@ -139,7 +140,7 @@ async def test_words_are_paid_once_and_the_answer_is_kept(served: Served, books:
     assert (found["method"], found["draft"], found["cost_usd"]) == ("painter:paid", False, "0.04")
     assert str(books.charged) == "0.04"
     asset = (await served.client.get(f"/api/projects/personal-local/assets/{found['id']}")).json()
-    assert [one["role"] for one in asset["parents"]] == ["answer", "init"]
+    assert {one["role"] for one in asset["parents"]} == {"answer", "init"}
     assert asset["made_by"]["way"] == "paint" and asset["made_by"]["job"]
 
 
@@ -220,6 +221,6 @@ async def test_what_cannot_be_done_is_refused_and_leaves_nothing(
 
 
 async def test_a_failing_model_is_told_as_it_is(served: Served, painter: Painter) -> None:
-    painter._script.append(Act("refuse"))
+    painter.follow(Act("refuse"))
     reply = await served.client.post(AT, **form(**WORDS))
     assert "provider-refused" in reply.text and reply.status_code in (422, 502)

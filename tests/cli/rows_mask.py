@@ -75,7 +75,7 @@ def _rows() -> Iterator[Row]:
             auto,
             refused("unknown-plugin", "'nobody'"),
         ),
-        "--format": (_line(f"{file} --format openai"), _line(file), _wrote_rgba),
+        "--format": (_line(f"{file} --format transparent"), _line(file), _wrote_rgba),
         "--confirm-spend": (words, _line(_WORDS.replace("--confirm-spend", "")), works),
         "--no-confirm-spend": (_line(f"{_WORDS} --no-confirm-spend"), words, spends_nothing),
         "--max-spend": (_line(f"{_WORDS} --max-spend 0.001"), words, spends_nothing),

@@ -30,8 +30,9 @@ def _scene(name: str, side: int = 256) -> Pixels:
 
 def _blob(rng: np.random.Generator, side: int, radius: float) -> Pixels:
     angle = np.linspace(0, 2 * np.pi, 160)
-    waves = sum(rng.uniform(0, 0.18) / k * np.sin(k * angle + rng.uniform(0, 7)) for k in (1, 2, 3))
-    reach = radius * side * (1 + waves)
+    reach = np.full(160, radius * side)
+    for k in (1, 2, 3):
+        reach += radius * side * rng.uniform(0, 0.18) / k * np.sin(k * angle + rng.uniform(0, 7))
     middle = rng.uniform(0.35, 0.65, 2) * side
     outline = np.stack([np.cos(angle), np.sin(angle)], -1) * reach[:, None] + middle
     mask = np.zeros((side, side), np.uint8)

@@ -67,7 +67,7 @@ def auto(  # noqa: PLR0913 - a command has the flags it has
     shrink_px: Shrink = 0,
     feather_px: Feather = 0.0,
     form: Annotated[
-        str, typer.Option("--format", metavar="mask|openai", help="Of the file: white, or clear.")
+        str, typer.Option("--format", metavar="mask|transparent", help="What is edited.")
     ] = "mask",
     confirm_spend: a.ConfirmSpend = False,
     max_spend: a.MaxSpend = None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Generator
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from sqlalchemy.pool import NullPool
 
 from maquette.core.errors import StorageFull, StorageReadOnly, StorageUnavailable
 from maquette.db import events
+from maquette.db.sqlite import BEGIN_READING, BEGIN_WRITING
+from maquette.db.sqlite import Connection as SqliteConnection
 
 _WRITES = "maquette_writes"
 _DESK = 0x6D61_7175_6574_7465
@@ -27,6 +31,8 @@ _PRAGMAS = ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchr
 
 _PATIENCE_S = 120
 """For a connection of the pool: a crowd stands in line rather than being sent away."""
+_CONNECTIONS = 15
+"""To a file; each has a thread of its own, so they are kept."""
 _UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
 
 
@@ -50,7 +56,7 @@ def prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A write that begins DEFERRED can fail half-way with SQLITE_BUSY; IMMEDIATE waits at the door.
     writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql(BEGIN_WRITING if writes else BEGIN_READING)
 
 
 class Database:
@@ -60,10 +66,17 @@ class Database:
         self.url = url
         parsed = make_url(url)
         self.is_sqlite = is_sqlite(url)
-        self.news: list[Callable[[], None]] = []
-        """Called after each commit of this process that recorded events."""
+        self.news: list[Callable[[Collection[str]], None]] = []
+        """Called after each commit of this process that recorded events, with their kinds."""
         if self.is_sqlite:
-            self._engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"))
+            self._engine = create_async_engine(
+                parsed.set(drivername="sqlite+aiosqlite"),
+                async_creator=self._connected,
+                pool_size=_CONNECTIONS,
+                max_overflow=0,
+                pool_timeout=_PATIENCE_S,
+            )
+            self._line = asyncio.Lock()
             event.listen(self._engine.sync_engine, "connect", prepare_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
         else:
@@ -71,6 +84,12 @@ class Database:
                 parsed.set(drivername="postgresql+psycopg"), pool_timeout=_PATIENCE_S
             )
         self._writer = self._engine.execution_options(**{_WRITES: True})
+
+    async def _connected(self) -> SqliteConnection:
+        """Open a connection to the file, as SQLAlchemy would."""
+        arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
+        connection = SqliteConnection(lambda: sqlite3.connect(*arguments, **options), self._line)
+        return await connection
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
@@ -119,7 +138,7 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:
-        news = False
+        news: Collection[str] = ()
         try:
             async with (
                 AsyncSession(self._writer, expire_on_commit=False) as session,
@@ -132,7 +151,7 @@ class Database:
 
         if news:
             for tell in tuple(self.news):
-                tell()
+                tell(news)
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -7,7 +7,7 @@ the commit. Nothing is locked after it, so it cannot be part of a deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,18 +36,18 @@ def record(
     session.info.setdefault(_NEWS, []).append(event)
 
 
-async def write(session: AsyncSession) -> bool:
-    """Write what was recorded, last of all; tell whether there was anything."""
+async def write(session: AsyncSession) -> Collection[str]:
+    """Write what was recorded, last of all; return of what kinds it was."""
     news: list[Event] = session.info.pop(_NEWS, [])
     if not news:
-        return False
+        return ()
     await session.flush()
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ORDER})
     for event in news:  # one by one: rows that are inserted together may be numbered in any order
         session.add(event)
         await session.flush()
-    return True
+    return {event.kind for event in news}
 
 
 async def after(

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -22,9 +22,10 @@ from maquette.jobs.engine import Engine
 from maquette.jobs.job import Bench
 from maquette.jobs.workshop import Workshop
 
-_SWEEP_S = 0.05
-_IDLE_S = 0.25
-"""How soon an idle desk notices what another process has written."""
+_SWEEP_S = 0.25
+"""How soon a desk notices what another process has written."""
+_HEARD = frozenset({"run_queued", "run_resumed", "cancel_requested", "job_handed_back"})
+"""What this process writes that the desk looks at at once."""
 log = logging.getLogger(__name__)
 
 Finish = Callable[[str], Awaitable[None]]
@@ -71,8 +72,7 @@ class Desk:
                 if finished and not (self._tasks or self._closing):
                     return
                 with suppress(TimeoutError):
-                    wait_s = _SWEEP_S if self._tasks else _IDLE_S
-                    await asyncio.wait_for(self._news.wait(), wait_s)
+                    await asyncio.wait_for(self._news.wait(), _SWEEP_S)
         finally:
             self.shop.db.news.remove(self._look)
             self._hand_back()
@@ -82,9 +82,9 @@ class Desk:
                 await asyncio.wait([self._closing])
             await self.engine.close()
 
-    def _look(self) -> None:
-        """Look at once when this process commits something and nothing is being worked."""
-        if not self._tasks:
+    def _look(self, kinds: Collection[str]) -> None:
+        """Look at once when this process commits what begins or stops a job."""
+        if not _HEARD.isdisjoint(kinds):
             self._news.set()
 
     def _hand_back(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def as_openai(data: bytes) -> bytes:
+def as_transparent(data: bytes) -> bytes:
     """Write a kept mask as RGBA: black, and transparent where it is to be edited."""
     import numpy as np  # noqa: PLC0415 - pixels load only in workers
 

@@ -154,8 +154,9 @@ def _barriers(lab: _Plane, zeros: _Mask) -> _Plane:
     for channel, weight in enumerate(_LAB_WEIGHTS):
         plane = np.ascontiguousarray(lab[..., channel])
         # What no path has reached has no range either, or it would pass for a start.
-        distance, highest = np.full((2, *plane.shape), np.inf, np.float32)
-        lowest = -highest
+        distance = np.full(plane.shape, np.inf, np.float32)
+        highest = distance.copy()
+        lowest = np.full(plane.shape, -np.inf, np.float32)
         distance[marked] = 0
         highest[marked] = lowest[marked] = plane[marked]
         sweep_barriers(plane, distance, highest, lowest, _SWEEPS)

@@ -19,7 +19,7 @@ from maquette.core.storage import object_key
 from maquette.db.tables import Project
 from maquette.jobs import backends
 from maquette.jobs.backends import Computed
-from maquette.jobs.maskforms import as_openai
+from maquette.jobs.maskforms import as_transparent
 from maquette.jobs.maskwork import MaskCall, read_mask
 from maquette.jobs.pixelwork import OperationCall, OperationReply, perform
 from maquette.pixels import hints
@@ -31,7 +31,7 @@ _DRAFTS = 500
 """Operations that nobody prefers to this are drafts: they know colours, not things."""
 
 
-Form = Literal["mask", "openai"]
+Form = Literal["mask", "transparent"]
 """How a mask is handed out: one channel, 255 = edit; or RGBA, transparent = edit."""
 
 
@@ -156,8 +156,8 @@ async def _computed(
 async def data_uri(studio: Studio, project: Project, mask: Given, form: Form) -> str:
     """Write a mask into an address of its own, as it is kept or as OpenAI has it."""
     data = await _bytes(studio, project, mask)
-    if form == "openai":
-        data = await studio.shop.pool.run(as_openai, data)
+    if form == "transparent":
+        data = await studio.shop.pool.run(as_transparent, data)
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from itertools import takewhile
@@ -61,7 +61,7 @@ class Feed:
     async def open(self) -> None:
         async with self._db.read() as session:
             self._last = self._since = await events.last_id(session)
-        self._db.news.append(self._poke.set)
+        self._db.news.append(self._poked)
         self._task = asyncio.create_task(self._follow(), name="feed")
 
     @property
@@ -76,11 +76,14 @@ class Feed:
 
     async def close(self) -> None:
         self.end()
-        self._db.news.remove(self._poke.set)
+        self._db.news.remove(self._poked)
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+
+    def _poked(self, _kinds: Collection[str]) -> None:
+        self._poke.set()
 
     async def _follow(self) -> None:
         while True:

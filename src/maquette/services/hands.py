@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from contextlib import suppress
 
 from maquette.db import instructions
@@ -17,6 +18,8 @@ _PAUSE_S = 0.05
 _PATIENCE_S = 60.0
 """After that, what our own rows forbade is tried again."""
 _LEAST_AT_ONCE = 8
+_HEARD = frozenset({"instruction_changed", "run_ended"})
+"""What may give the hands something to do."""
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +43,7 @@ class Hands:
 
     async def work(self) -> None:
         """Begin what waits; once `leaving` is set, wait for what cannot be interrupted."""
-        self._db.news.append(self._ring)
+        self._db.news.append(self._hear)
         try:
             while not self._leaving.is_set():
                 await self._sweep()
@@ -48,9 +51,13 @@ class Hands:
         finally:
             self._leaving.set()
             self._ring()
-            self._db.news.remove(self._ring)
+            self._db.news.remove(self._hear)
             if self._tasks:
                 await asyncio.wait(list(self._tasks.values()))
+
+    def _hear(self, kinds: Collection[str]) -> None:
+        if not _HEARD.isdisjoint(kinds):
+            self._ring()
 
     def _ring(self) -> None:
         bell, self._bell = self._bell, asyncio.Event()

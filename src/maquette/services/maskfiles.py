@@ -9,7 +9,7 @@ from maquette.core.masks import Adjust, Polarity
 from maquette.core.storage import object_key
 from maquette.db.tables import Project
 from maquette.imaging.files import read_file
-from maquette.jobs.maskforms import as_openai
+from maquette.jobs.maskforms import as_transparent
 from maquette.jobs.maskwork import MadeMask, MaskCall, read_mask
 from maquette.services import asking, library, pictures, projects, wordmask
 from maquette.services.asking import Asked, Given
@@ -38,7 +38,7 @@ async def handed_out(studio: Studio, project: Project, mask: Given, form: Form) 
     """Return a kept mask's file."""
     storage, _ = await library.located(studio, project, mask.input.digest)
     data = await storage.read(object_key(mask.input.digest))
-    return await studio.shop.pool.run(as_openai, data) if form == "openai" else data
+    return await studio.shop.pool.run(as_transparent, data) if form == "transparent" else data
 
 
 async def adjusted(studio: Studio, file: Path, polarity: Polarity, adjust: Adjust) -> MadeMask:

@@ -47,9 +47,9 @@ class MaskWanted(Wanted):
     shrink_px: Grown = 0
     feather_px: Annotated[float, Field(ge=0, le=256, allow_inf_nan=False)] = 0.0
     format: Form = "mask"
-    """`openai`: the data URI is RGBA, transparent where it is to be edited."""
+    """`transparent`: the data URI is RGBA, clear where it is to be edited, as OpenAI has it."""
     data_uri: bool = False
-    """Also give the mask itself; `format` openai does so in any case."""
+    """Also give the mask itself; `format` transparent does so in any case."""
     max_spend_usd: Amount | None = None
     """Of `words`: refuse what may cost more."""
 

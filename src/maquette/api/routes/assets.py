@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
 from maquette.api.contract import raises
+from maquette.api.dates import Moment
 from maquette.api.door import Entry, Viewing
 from maquette.api.house import TheStudio
 from maquette.core import errors as e
@@ -24,18 +25,6 @@ AssetId = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,36}$", description="An a
 Word = Annotated[str | None, Query(min_length=1, max_length=120)]
 
 
-def _dated(value: object) -> object:
-    """Take dates alone: a number would be read as seconds since 1970."""
-    if isinstance(value, str) and "-" not in value[1:]:
-        raise ValueError("write a date, as 2026-11-21T12:00:00Z")
-    return value
-
-
-Moment = Annotated[
-    datetime | None,
-    BeforeValidator(_dated),
-    Query(description="ISO 8601; without an offset, UTC."),
-]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
 
 

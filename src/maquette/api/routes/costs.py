@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from maquette.api.contract import raises
+from maquette.api.dates import Day
 from maquette.api.door import SignedIn, Spender
 from maquette.api.house import TheStudio
 from maquette.core import errors as e
@@ -36,8 +37,8 @@ Amount = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,9})?$", examples=[
 
 
 def _which(
-    first: Annotated[date | None, Query(alias="from", description="The first day.")] = None,
-    last: Annotated[date | None, Query(alias="to", description="The last day.")] = None,
+    first: Annotated[Day, Query(alias="from", description="The first day.")] = None,
+    last: Annotated[Day, Query(alias="to", description="The last day.")] = None,
     user: Annotated[str | None, Query(pattern=NAME, description="A person's name.")] = None,
     project: Annotated[
         str | None, Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="A slug.")

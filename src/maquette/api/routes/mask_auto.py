@@ -170,7 +170,7 @@ async def _told(
     of, found = made
     mask = found.mask
     shown = None
-    if wanted.data_uri or wanted.format == "openai":
+    if wanted.data_uri or wanted.format == "transparent":
         shown = await automask.data_uri(house.studio, entry.project, mask, wanted.format)
     return MaskFound(
         id=mask.asset,
