@@ -18,6 +18,11 @@ OF_PICTURES = Run.kind == "pictures"
 """The others are calls of language and speech models: `db.talk` reads those."""
 
 
+async def locked(session: AsyncSession, run_id: str) -> Run:
+    """Return a run that nobody else closes or reopens before the commit."""
+    return await session.get_one(Run, run_id, with_for_update=True)
+
+
 async def by_id(session: AsyncSession, run_id: str, project_id: str | None = None) -> Run:
     """Find a run by its id, an unambiguous beginning or end of it, or `latest`."""
     query = select(Run).where(OF_PICTURES).order_by(Run.created_at.desc(), Run.id.desc()).limit(2)

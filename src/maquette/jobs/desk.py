@@ -258,15 +258,22 @@ class Desk:
             self.problems[run_id] = _told(error)
 
     async def _close_run(self, run_id: str) -> None:
-        """Write the run's log first: a crash in between only writes it again."""
+        """Write the run's log first: a crash in between only writes it again.
+
+        A run that is resumed meanwhile stays open: its next end closes it.
+        """
         async with self.shop.db.write() as session:
-            run = await session.get_one(Run, run_id)
+            run = await runs.locked(session, run_id)
+            if not (await _state_of(session, run_id)).final:
+                return
             run.finished_at = run.finished_at or self.shop.clock.now()
         await self.finish(run_id)
         async with self.shop.db.write() as session:
-            run = await session.get_one(Run, run_id)
-            jobs = await runs.jobs_of(session, run_id)
-            run.state = run_state([JobState(job.state) for job in jobs]).value
+            run = await runs.locked(session, run_id)
+            state = await _state_of(session, run_id)
+            if not state.final:
+                return
+            run.state = state.value
             await notices.add(session, run, self.shop.clock.now())
             self._record(session, run, None, "run_ended", now_state=run.state)
 
@@ -283,6 +290,12 @@ class Desk:
             scene="" if job is None else job.scene,
             **data,
         )
+
+
+async def _state_of(session: AsyncSession, run_id: str) -> JobState:
+    """Say what a run's jobs come to; whoever reopens one waits for the run's lock."""
+    jobs = await runs.jobs_of(session, run_id)
+    return run_state([JobState(job.state) for job in jobs])
 
 
 def _told(error: Exception) -> MaquetteError:

@@ -143,7 +143,7 @@ async def resume(
     confirmed = spending.confirmed or (run.confirmed and within)
     check_spending(owed, Spending(confirmed, spending.max_spend))
     async with studio.shop.db.write() as session:
-        run = await runs.by_id(session, run.id)
+        run = await runs.locked(session, run.id)
         now_open = {one.id for one in await runs.jobs_of(session, run.id) if not _ended(one)}
         reopened = [job for job in reopened if job.id not in now_open]
         if spending.max_spend is not None:
