@@ -83,7 +83,13 @@ async def measured(url: str, count: int) -> dict[str, float]:
 
 
 async def _fill(db: Database, count: int) -> None:
-    run: dict[str, Any] = {"state": "succeeded", "root": "/", "settings": {}, "versions": {}, "worst_case_nano": 0}
+    run: dict[str, Any] = {
+        "state": "succeeded",
+        "root": "/",
+        "settings": {},
+        "versions": {},
+        "worst_case_nano": 0,
+    }
     at = {"created_at": _NOW}
     rows: list[tuple[Any, list[dict[str, Any]]]] = [
         (User, [{"id": f"u{n}", "name": f"n{n}", "role": "creator", **at} for n in range(_PEOPLE)]),

@@ -796,12 +796,13 @@ def _money_rows() -> Iterator[Row]:
         whole,
         lambda said: {one["project"] for one in _listed(said)} == {"other"},
     )
-    for flag, words, right in (
+    narrowed: tuple[tuple[str, str, Shows], ...] = (
         ("--by", "--by user", lambda said: {one["day"] for one in _listed(said)} == {None}),
         ("--from", "--from 2999-01-01", lambda said: _listed(said) == []),
         ("--to", "--to 2000-01-01", lambda said: _listed(said) == []),
         ("--model", "--model scripted:free", lambda said: _listed(said) == []),
-    ):
+    )
+    for flag, words, right in narrowed:
         yield Row("spend report", flag, report(f"spend report --json {words}"), whole, right)
     yield Row(
         "spend report",

@@ -14,7 +14,7 @@ from tests.clients.running import Running, mask, picture
 from maquette.testing.standin_openai import Act
 
 SIDE = "64x64"
-AGAIN = {"x-stainless-retry-count": "1"}
+AGAIN, LAST = ({"x-stainless-retry-count": count} for count in ("1", "2"))
 
 
 def make(client: openai.OpenAI, **more: Any) -> Any:
@@ -77,7 +77,7 @@ def test_whoever_asks_again_is_told_the_same(
 ) -> None:
     """Also of a job that failed: it may have been charged."""
     house.upstream.script(act)
-    told = [_told(client, None), _told(client, AGAIN), _told(client, AGAIN)]
+    told = [_told(client, None), _told(client, AGAIN), _told(client, LAST)]
     assert told[0] == told[1] == told[2]
 
 
@@ -116,12 +116,56 @@ async def test_tries_that_come_at_the_same_time_are_one_job(house: Running) -> N
     async with httpx2.AsyncClient(base_url=house.url, timeout=30) as client:
         tries = [
             client.post("/images/generations", json=body, headers=headers)
-            for headers in ({}, AGAIN, AGAIN, AGAIN)
+            for headers in ({}, AGAIN, LAST)
         ]
         replies = await asyncio.gather(*tries)
     assert {reply.status_code for reply in replies} == {200}
     assert len({reply.json()["data"][0]["b64_json"] for reply in replies}) == 1
     assert house.calls() == before + 1
+
+
+async def test_each_of_two_that_want_the_same_gets_its_own_again(house: Running) -> None:
+    """Parallel requests are how pictures are varied: each client's next try is for its own."""
+    before = house.calls()
+    house.upstream.script(*[Act(delay_s=0.5)] * 2)
+    body = {"model": "tiny", "prompt": "variations", "size": SIDE, "response_format": "url"}
+    async with httpx2.AsyncClient(base_url=house.url, timeout=30) as client:
+
+        async def twice(headers: dict[str, str]) -> list[str]:
+            tries = [
+                client.post("/images/generations", json=body, headers=headers) for _ in range(2)
+            ]
+            replies = await asyncio.gather(*tries)
+            return sorted(reply.json()["data"][0]["url"] for reply in replies)
+
+        first, second, third = await asyncio.gather(twice({}), twice(AGAIN), twice(LAST))
+    assert len(set(first)) == 2
+    assert first == second == third
+    assert house.calls() == before + 2
+
+
+def test_who_asks_again_does_not_get_what_was_made_before(
+    house: Running, client: openai.OpenAI
+) -> None:
+    """The same was asked for a while ago, and was answered: this client's run is another."""
+    before = house.calls()
+    wish = {"prompt": "once more", "response_format": "url"}
+    known = make(client, **wish).data[0].url
+    body = {"model": "tiny", "size": SIDE, **wish}
+    house.upstream.script(Act(delay_s=0.5))
+    with pytest.raises(httpx2.TimeoutException):
+        httpx2.post(f"{house.url}/images/generations", json=body, timeout=0.4)
+    again = make(client, **wish, extra_headers=AGAIN).data[0].url
+    assert again != known
+    assert make(client, **wish, extra_headers=LAST).data[0].url == again
+    assert house.calls() == before + 2
+
+
+def test_a_count_that_is_none_is_refused(house: Running) -> None:
+    body = {"model": "tiny", "prompt": "counted", "size": SIDE}
+    headers = {"x-stainless-retry-count": "9" * 5000}
+    reply = httpx2.post(f"{house.url}/images/generations", json=body, headers=headers)
+    assert reply.status_code == 400, reply.text
 
 
 @pytest.mark.parametrize("ask", [make, edit])

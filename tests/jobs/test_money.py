@@ -22,7 +22,7 @@ from tests.jobs.conftest import Begin, see
 async def test_money_needs_confirmation(open_studio: Opener, begin: Begin, books: Books) -> None:
     """LAB-1: refused, and nothing is written or sent."""
     async with open_studio() as studio:
-        with pytest.raises(NotConfirmed, match=r"\$0\.08.*--confirm-spend"):
+        with pytest.raises(NotConfirmed, match=r"\$0\.08.*Confirm"):
             await begin(studio, spending=starting.Spending())
     assert not books.entries()
 
@@ -39,7 +39,7 @@ async def test_max_spend_is_checked_before(open_studio: Opener, begin: Begin, bo
     """LAB-14."""
     allowed = starting.Spending(confirmed=True, max_spend=parse_usd("0.07"))
     async with open_studio() as studio:
-        with pytest.raises(BudgetExceeded, match="--max-spend"):
+        with pytest.raises(BudgetExceeded, match=r"its limit of \$0\.07"):
             await begin(studio, spending=allowed)
     assert not books.entries()
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from maquette.core.errors import PriceUnknown
 from maquette.core.requests import ImageRequest, Input, Option, Size, digest_of
-from maquette.providers.openai import pricing
+from maquette.providers.openai import pricing, wire
 from maquette.providers.openai.pricing import CachedTokens, InputDetails, OutputDetails, Usage
 from maquette.providers.openai.profiles import ModelEntry, Price, Rates, catalogue
 from maquette.providers.openai.sizes import Wide, allowed
@@ -87,10 +87,20 @@ def test_the_newest_family_is_reserved_at_the_upper_end_of_its_range(
 
 
 def test_the_bound_is_words_and_pictures_and_output() -> None:
-    """100 bytes and the wrapping at $5, two pictures at $8, 3 outputs and 2 partials at $30."""
-    wanted = request(inputs=2, quality="low", partial_images=2).model_copy(update={"count": 3})
-    tokens = Decimal((100 + 256) * 5 + 2 * 10_000 * 8 + (3 * 196 + 2 * 100) * 30)
-    assert bound(wanted) == tokens / 1_000_000
+    """100 bytes and the wrapping at $5, two pictures at $8, outputs and 2 partials at $30."""
+    wanted = request(inputs=2, quality="low", partial_images=2)
+    known = (100 + 256) * 5 + 2 * 10_000 * 8
+    assert bound(wanted) == Decimal(known + (196 + 2 * 100) * 30) / 1_000_000
+    several = wanted.model_copy(update={"count": 3})
+    assert bound(several) == Decimal(known + 3 * 196 * 30) / 1_000_000
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_bound_has_as_many_partials_as_are_sent(count: int) -> None:
+    wanted = request(quality="low", partial_images=2).model_copy(update={"count": count})
+    sent = wire.ask(SHIPPED[wanted.model], wanted).params.get("partial_images", 0)
+    plain = request(quality="low").model_copy(update={"count": count})
+    assert bound(wanted) - bound(plain) == Decimal(sent * 100 * 30) / 1_000_000
 
 
 def test_where_the_model_chooses_the_quality_the_dearest_is_reserved() -> None:

@@ -6,11 +6,13 @@ import csv
 import io
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from maquette.core import money
 from maquette.core.errors import BadParameter, Forbidden, NotFound, UserNotFound
 from maquette.core.money import Usd, parse_usd
 from maquette.core.people import Caller, ProjectRole, Role
@@ -18,7 +20,15 @@ from maquette.db import ledger
 from maquette.db import people as db_people
 from maquette.db.costs import DIMENSIONS, Which
 from maquette.db.tables import PastSpending
-from maquette.services import costs, deleting, people, projects, spending
+from maquette.services import (
+    costs,
+    deleting,
+    exporting,
+    importing,
+    people,
+    projects,
+    spending,
+)
 from maquette.services.costs import Line
 from maquette.services.people import Change
 from maquette.services.starting import Spending
@@ -188,10 +198,74 @@ async def test_an_owner_decides_and_a_stranger_does_not(open_studio: Opener, beg
             with pytest.raises(refusal):
                 await spending.decide(studio, lost.attempt, charged=True, amount=None, caller=who)
         decided = await spending.decide(
-            studio, lost.attempt, charged=True, amount=parse_usd("0.01"), caller=ann
+            studio, lost.attempt, charged=True, amount=parse_usd("0.04"), caller=ann
         )
         assert decided.attempt == lost.attempt
         assert await spending.undecided(studio, ann) == []
+
+
+async def test_only_an_administrator_says_another_sum_than_was_reserved(
+    open_studio: Opener, begin: Begin
+) -> None:
+    """An owner could else take from, or give back to, whose money it is."""
+    async with open_studio(Act("lose"), Act("lose")) as studio:
+        ann, root = await person(studio, "ann"), await person(studio, "root", Role.ADMIN)
+        await spend(studio, begin, ann)
+        await join(studio, "demo", ann, ProjectRole.OWNER)
+        first, second = await spending.undecided(studio, ann)
+
+        async def decide(who: Caller | None, lost: str, amount: str | None) -> None:
+            found = None if amount is None else parse_usd(amount)
+            charged = amount is not None
+            await spending.decide(studio, lost, charged=charged, amount=found, caller=who)
+
+        for amount in (None, "0", "0.039", "0.041", "999999"):
+            with pytest.raises(Forbidden, match=r"as reserved, \$0\.04"):
+                await decide(ann, first.attempt, amount)
+        for who in (root, None):
+            with pytest.raises(BadParameter, match=r"at most \$1000\.00"):
+                await decide(who, first.attempt, "1000.01")
+        await decide(root, first.attempt, "999")
+        await decide(None, second.attempt, None)
+        (line,) = await costs.report(studio, ("day",))
+        assert line.actual == parse_usd("999")
+
+
+async def test_money_that_was_spent_here_counts_once_however_it_comes_back(
+    open_studio: Opener, begin: Begin, root: Path, tmp_path: Path
+) -> None:
+    """A copy beside the project, and the project itself after it was deleted."""
+    archive = tmp_path / "demo.tar.gz"
+    async with open_studio(Act("lose")) as studio:
+        await spend(studio, begin, None)
+        (lost,) = await spending.undecided(studio)
+        await exporting.export(studio, "demo", root=root, output=archive)
+        await spending.decide(studio, lost.attempt, charged=True, amount=None)
+
+        async def check() -> None:
+            today = studio.shop.clock.today()
+            (line,) = await costs.report(studio, ("day",))
+            async with studio.shop.db.read() as session:
+                counted = await ledger.budget(session, "day", today)
+            assert (0, money.to_nano(line.actual)) == counted == (0, 80_000_000)
+            assert (line.calls, line.unknown) == (2, 0)
+
+        await importing.import_archive(studio, archive, slug="copy")
+        await check()
+        assert await spending.undecided(studio) == []
+        copies = await costs.calls(studio, Which(project="copy"), None, 10, None)
+        assert copies == []
+        for slug in ("copy", "demo"):
+            await deleting.delete(studio, slug)
+            await check()
+        await importing.import_archive(studio, archive, root=root)
+        await check()
+        with pytest.raises(NotFound):
+            await spending.decide(studio, lost.attempt, charged=True, amount=None)
+        await spend(studio, begin, None)
+        await deleting.delete(studio, "demo")
+        (line,) = await costs.report(studio, ("project",))
+        assert (line.project, line.calls, line.actual) == ("demo", 4, parse_usd("0.16"))
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])

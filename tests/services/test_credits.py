@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -27,26 +28,35 @@ from maquette.core.errors import (
     SignatureWrong,
     UserNotFound,
 )
-from maquette.core.money import parse_usd
+from maquette.core.money import FREE, parse_usd
 from maquette.core.people import Role
-from maquette.core.pipeline import BackgroundStep, PostChain, RefineStep
+from maquette.core.pipeline import BackgroundStep, JobSpec, PostChain, RefineStep
+from maquette.core.requests import ImageRequest
 from maquette.core.states import JobState
 from maquette.db.tables import Attempt, Cap, CreditPurchase, Job
 from maquette.services import (
+    asking,
+    metering,
+    ordering,
+    payments,
     people,
     policy,
     privacy,
+    projects,
     running,
     signatures,
     spending,
     starting,
+    stepping,
     wallets,
 )
 from maquette.services.asking import Wish
+from maquette.services.ordering import RunWanted
 from maquette.services.people import Change
+from maquette.services.stepping import PostOrder
 from maquette.services.studio import Studio
-from maquette.testing.scripted import Act
-from maquette.testing.standin_stripe import signature
+from maquette.testing.scripted import Act, Books, ScriptedCutter
+from maquette.testing.standin_stripe import SECRET, Message, Page, message, signature
 from tests.conftest import Opener
 from tests.services.conftest import Begin, see
 
@@ -289,9 +299,12 @@ async def paid_once(studio: Studio, user_id: str, withdrawn: int = 0) -> None:
 
 
 async def allowed(studio: Studio, user_id: str | None, **wish: Any) -> bool:
-    profile = next(one for one in studio.shop.providers["scripted"].models() if one.id == "free")
+    count = wish.pop("count", 1)
+    facts: dict[str, Any] = {"provider": "scripted", "model": "free", "prompt": "x", **wish}
+    request = ImageRequest.model_validate(facts)
+    spec = JobSpec(scene="x", source=None, request=request, candidates=count, calls=(count,))
     try:
-        await policy.check(studio, user_id, profile, Wish("a test", **wish))
+        await policy.check(studio, user_id, [spec])
     except (ModerationNotAllowed, RoleLimited):
         return False
     return True
@@ -332,9 +345,9 @@ async def test_the_main_job_does_not_go_around_it(open_studio: Opener, begin: Be
             await running.resume(studio, run, by(ann))
         await running.resume(studio, run, by(None))
         spec["request"]["options"] = {}
-        job = policy.JobSpec.model_validate({**spec, "post": post.model_dump()})
+        job = JobSpec.model_validate({**spec, "post": post.model_dump()})
         with pytest.raises(ModerationNotAllowed):
-            await policy.check_specs(studio, ann, [job])
+            await policy.check(studio, ann, [job])
 
 
 async def test_roles_limit_pictures_pixels_and_models(
@@ -346,7 +359,6 @@ async def test_roles_limit_pictures_pixels_and_models(
         ann, root = await person(studio), await person(studio, "root", Role.ADMIN)
         fits: dict[str, Any] = {"count": 2, "size": (1000, 1000)}
         assert await allowed(studio, ann, **fits)
-        assert await allowed(studio, ann, **fits, model="scripted:free")
         for more in ({"count": 3}, {"size": (1000, 1001)}, {"size": "auto"}):
             assert not await allowed(studio, ann, **{**fits, **more})
             assert await allowed(studio, root, **{**fits, **more})
@@ -356,6 +368,85 @@ async def test_roles_limit_pictures_pixels_and_models(
         await begin(studio, model="free", spending=by(ann), candidates=2)
         with pytest.raises(RoleLimited, match="2 pictures"):
             await begin(studio, model="free", spending=by(ann), candidates=3)
+
+
+async def test_what_a_role_may_not_is_refused_when_it_is_priced(
+    open_studio: Opener, root: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by its own way: a wish, a run, a step by itself; the command line may."""
+    limits = {"pixels": 1_000_000, "models": ["scripted:free"]}
+    monkeypatch.setenv("MAQUETTE_ROLES__CREATOR", json.dumps(limits))
+    async with open_studio(more=[ScriptedCutter(Books(tmp_path / "cutters"))]) as studio:
+        ann = await person(studio)
+        await projects.create(studio, "demo", name=None, root=root, default_root=False)
+        project = await projects.find(studio, "demo")
+        (root / "scenes").mkdir(exist_ok=True)
+        (root / "scenes" / "coast.png").write_bytes(picture.read_bytes())
+        cut = {"background": {"backends": ["cutter"]}}
+        refined = {
+            "background": {
+                "backends": ["classical"],
+                "refine": {"wanted": True, "model": "scripted:paid"},
+            }
+        }
+        refused: list[tuple[str, dict[str, Any]]] = [
+            ("scripted:paid", {}),
+            ("scripted:free", {"size": (1000, 1001)}),
+            ("scripted:free", {"post": cut}),
+            ("scripted:free", {"post": refined}),
+        ]
+
+        async def wish(model: str, said: dict[str, Any], by: str | None) -> None:
+            post = PostChain.model_validate(said.get("post", {}))
+            size = said.get("size", (64, 64))
+            await asking.ask(studio, project, Wish("x", model=model, size=size, post=post), by)
+
+        async def run(model: str, said: dict[str, Any], by: str | None) -> None:
+            wanted = RunWanted.model_validate({"model": model, "prompt": "x", **said})
+            await ordering.plan(studio, project, wanted, by)
+
+        async def step(by: str | None) -> None:
+            order = PostOrder(
+                project="demo",
+                root=root,
+                input=picture,
+                output="x",
+                step=BackgroundStep(backends=("cutter",)),
+            )
+            await stepping.plan(studio, order, starting.Spending(confirmed=True, by=by))
+
+        with pytest.raises(RoleLimited):
+            await step(ann)
+        await step(None)
+        for price in (wish, run):
+            for model, said in refused:
+                with pytest.raises(RoleLimited):
+                    await price(model, said, ann)
+                await price(model, said, None)
+            await price("scripted:free", {}, ann)
+
+
+async def test_a_roles_models_bind_words_too(
+    open_studio: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAQUETTE_ROLES__CREATOR__MODELS", json.dumps(["scripted:*", "language:ok"]))
+
+    async def send() -> tuple[str, metering.Bill]:
+        return "an answer", metering.Bill(None)
+
+    async with open_studio() as studio:
+        ann = await person(studio)
+
+        async def call(model: str, who: str | None, provider: str = "language") -> str:
+            priced = metering.Priced("chat", provider, model, FREE)
+            return await metering.metered(studio, None, priced, by(who), send)
+
+        for model, provider in (("other", "language"), ("ok", "speech")):
+            with pytest.raises(RoleLimited, match="MAQUETTE_ROLES__CREATOR__MODELS"):
+                await call(model, ann, provider)
+            assert await call(model, None, provider) == "an answer"
+        for model in ("ok", "embedded"):
+            assert await call(model, ann) == "an answer"
 
 
 async def test_a_role_has_a_day_that_a_cap_of_ones_own_replaces(
@@ -373,6 +464,98 @@ async def test_a_role_has_a_day_that_a_cap_of_ones_own_replaces(
         await begin(studio, spending=by(ann))
         with pytest.raises(BudgetExceeded, match="user-day"):
             await begin(studio, spending=by(ann))
+
+
+# --- refunds that fail
+
+
+def page_of(number: int, price_minor: int = 500) -> Page:
+    form = {
+        "client_reference_id": f"purchase-{number}",
+        "line_items[0][price_data][unit_amount]": str(price_minor),
+        "line_items[0][price_data][currency]": "usd",
+        "payment_intent_data[metadata][purchase]": f"purchase-{number}",
+    }
+    return Page(f"cs_{number}", form, f"pi_{number}", f"ch_{number}")
+
+
+async def bought(studio: Studio, user_id: str, page: Page) -> Message:
+    """Write a purchase down; return what tells that it was paid."""
+    async with studio.shop.db.write() as session:
+        session.add(
+            CreditPurchase(
+                id=page.reference,
+                user_id=user_id,
+                pack="small",
+                price_minor=page.amount,
+                currency="usd",
+                credits_nano=page.amount * 10_000_000,
+                state="open",
+                withdrawn_nano=0,
+                created_at=studio.shop.clock.now(),
+            )
+        )
+    paid = page.document(payment_status="paid", payment_intent=page.payment_intent)
+    return message("checkout.session.completed", paid)
+
+
+async def tell(studio: Studio, told: Sequence[Message]) -> None:
+    for one in told:
+        await payments.receive(studio, one.headers["Stripe-Signature"], one.body)
+
+
+def refund(page: Page, kind: str, name: str, cents: int, status: str) -> Message:
+    return message(kind, page.refund_document(name, cents, status))
+
+
+@pytest.mark.parametrize("failed", ["refund.failed", "refund.updated", "charge.refund.updated"])
+async def test_a_refund_that_fails_gives_the_credits_back_in_whichever_order(
+    open_studio: Opener, monkeypatch: pytest.MonkeyPatch, failed: str
+) -> None:
+    """One of $1 went through, one of $2 failed, each told by itself and in the charge's sum."""
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
+    async with open_studio() as studio:
+        ann = await person(studio)
+        orders = list(itertools.permutations(range(5)))[:: 11 if failed == "refund.failed" else 40]
+        for number, order in enumerate(orders):
+            page = page_of(number)
+            page.refunded = 300
+            told = [
+                await bought(studio, ann, page),
+                message("charge.refunded", page.charge_document()),
+                refund(page, "refund.created", "a", 100, "succeeded"),
+                refund(page, "refund.created", "b", 200, "pending"),
+                refund(page, failed, "b", 200, "failed"),
+            ]
+            await tell(studio, [told[one] for one in order])
+            assert await balance(studio) == (str(4 * (number + 1)), "0"), order
+            await tell(studio, told)
+            assert await balance(studio) == (str(4 * (number + 1)), "0"), order
+
+
+async def test_of_a_refund_whatever_was_told_counts(
+    open_studio: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the charge, only the refund, one that was called off, one after one that failed."""
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
+    cases: list[tuple[tuple[tuple[str, int, str], ...], int, str]] = [
+        ((), 200, "3"),
+        ((("a", 200, "pending"),), 0, "3"),
+        ((("a", 200, "succeeded"), ("b", 300, "succeeded")), 200, "0"),
+        ((("a", 200, "requires_action"), ("a", 200, "canceled")), 0, "5"),
+        ((("a", 500, "succeeded"), ("a", 500, "failed"), ("b", 500, "succeeded")), 500, "0"),
+        ((("a", 500, "failed"), ("a", 500, "succeeded")), 500, "5"),
+    ]
+    async with open_studio() as studio:
+        for number, (refunds, summed, left) in enumerate(cases):
+            ann = await person(studio, f"ann{number}")
+            page = page_of(number)
+            page.refunded = summed
+            told = [await bought(studio, ann, page)]
+            told += [message("charge.refunded", page.charge_document())] if summed else []
+            told += [refund(page, "refund.updated", *one) for one in refunds]
+            await tell(studio, told)
+            assert await balance(studio, f"ann{number}") == (left, "0"), refunds
 
 
 # --- signatures and crashes

@@ -29,7 +29,7 @@ from maquette.core.people import Role
 from maquette.core.states import JobState
 from maquette.db import ledger, people, runs
 from maquette.db.tables import Attempt, Budget, Hold, Job, Project, Run
-from maquette.services import metering, projects, spending, status, viewing
+from maquette.services import housekeeping, metering, projects, spending, status, viewing
 from maquette.services.metering import Bill, Commit, Priced
 from maquette.services.starting import Spending
 from maquette.services.studio import Studio
@@ -367,10 +367,14 @@ async def test_after_a_kill_the_rows_say_what_may_have_been_charged(
 
 
 async def _undecided_soon(studio: Studio) -> list[spending.Undecided]:
-    """Ask until the server has noticed that the process is gone; a file lock tells at once."""
+    """Do what a server does each minute until the database has noticed that the process is gone.
+
+    A file lock tells at once.
+    """
+    often = [one for one in housekeeping.CHORES if one.every_s <= 60]
     async with asyncio.timeout(30):
-        while True:
-            found = [*await spending.undecided(studio)]
-            if await ends(studio) != [JobState.RUNNING.value]:
-                return found
+        while await ends(studio) == [JobState.RUNNING.value]:
+            for chore in often:
+                await chore.do(studio)
             await asyncio.sleep(0.01)
+    return [*await spending.undecided(studio)]

@@ -264,8 +264,8 @@ async def test_more_references_than_the_model_takes_are_refused(
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"negative_prompt": "rain"}, "--negative-prompt"),
-        ({"size": (4096, 4096)}, "smaller --size"),
+        ({"negative_prompt": "rain"}, "a negative prompt"),
+        ({"size": (4096, 4096)}, "smaller size"),
         ({"options": {"quality": "high"}}, "option 'quality'"),
     ],
 )
@@ -328,7 +328,7 @@ async def test_the_plan_names_the_backends_and_what_is_left_out(planned: Any) ->
     assert "background removal: classical" in notes
     assert "refine pass: scripted:paid" in notes
     proofs = " ".join((await planned(post=chain, provider="proof", model="proof")).notes)
-    assert "refine pass left out: name its model with --bg-refine-model" in proofs
+    assert "refine pass left out: no model was named for it" in proofs
     assert "upscale: resample" in notes
 
 
@@ -406,7 +406,7 @@ async def test_where_a_real_provider_is_ready_a_person_chooses(planned: Any) -> 
 
 
 async def test_a_provider_of_several_models_needs_one_named(planned: Any) -> None:
-    with pytest.raises(BadParameter, match="--model, one of paid"):
+    with pytest.raises(BadParameter, match="name one of paid"):
         await planned(model=None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -34,6 +35,8 @@ class Office:
     """How large a picture may be that is sent."""
     local: bool = False
     """Whoever calls sits at this machine: they may name files below their project's root."""
+    waits: Callable[[str], AbstractContextManager[object]] = nullcontext
+    """Lets a call of that person's wait for a job, or refuses where too many do."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,10 @@ class Call:
             if self.caller.is_admin:
                 raise
             raise _no_project(slug) from None
+
+    def wait(self, wait_s: float) -> AbstractContextManager[object]:
+        """Hold a place among those who wait; without waiting none is needed."""
+        return self.office.waits(self.caller.user_id) if wait_s else nullcontext()
 
     def check_scope(self, scope: Scope) -> None:
         """Refuse a credential that may not do this."""

@@ -82,7 +82,7 @@ async def _asked(
     words: MaskWords = _AS_IT_IS,
 ) -> Planned:
     wish = _wish(wanted)
-    asked = await placing.look(call.studio, project, wish, named, words)
+    asked = await placing.look(call.studio, project, call.caller, wish, named, words)
     request = asked.spec.asked
     model = f"{asked.provider.id}:{asked.profile.id}"
     told = PlanTold(
@@ -136,7 +136,9 @@ async def _post(call: Call, project: Project, wanted: PostProcess) -> Planned:
         output=folder,
         step=step,
     )
-    planned = await stepping.plan(call.studio, order, Spending(confirmed=True))
+    planned = await stepping.plan(
+        call.studio, order, Spending(confirmed=True, by=call.caller.user_id)
+    )
     told = PlanTold(
         tool="post_process",
         project=project.slug,

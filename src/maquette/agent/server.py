@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,6 @@ from maquette import __version__
 from maquette.agent import agreeing, making, showing
 from maquette.agent.call import Answer, Call, Office, Shown, Tool
 from maquette.agent.tools import BY_NAME, TOOLS, call_tool
-from maquette.agent.wants import Confirm
 from maquette.core.errors import MaquetteError
 from maquette.core.people import Caller, Needs, Scope
 from maquette.db.library import Filters
@@ -32,6 +32,7 @@ _SAYS = (
     "done when a call returns goes on; follow_job waits for it."
 )
 _LISTED = 50
+_BROKE = "Something broke here that should not; the server's log has it."
 log = logging.getLogger(__name__)
 
 
@@ -102,9 +103,7 @@ class _Desk:
             return _refused(error)
         except Exception:
             log.exception("the tool %s failed in an unforeseen way", tool.name)
-            return _refused(
-                MaquetteError("Something broke here that should not; the server's log has it.")
-            )
+            return _refused(MaquetteError(_BROKE))
 
     async def _done(
         self,
@@ -151,22 +150,20 @@ class _Desk:
         if not agreeing.agreed(said):
             return await making.declined(call, key)
         wait = {"wait_s": arguments["wait_s"]} if "wait_s" in arguments else {}
-        return await making.confirm(call, Confirm.model_validate({"confirmation": key, **wait}))
+        return await call_tool(BY_NAME["confirm"], call, {"confirmation": key, **wait})
 
     async def list_resources(
         self, context: Context, params: t.PaginatedRequestParams | None
     ) -> t.ListResourcesResult:
         """List the newest pictures of the caller's project."""
         call = self._call(context)
-        try:
+        with _answerable("list"):
             call.check_scope(Scope.READ)
             project = await call.enter(None, Needs.PROJECT_VIEWER)
             cursor = None if params is None else params.cursor
             page = await library.page(
                 call.studio, Filters(project.id), limit=_LISTED, cursor=cursor
             )
-        except MaquetteError as error:
-            raise _problem(error) from None
         found = [
             t.Resource(
                 name=one.name,
@@ -197,13 +194,11 @@ class _Desk:
         call, found = self._call(context), showing.asset_at(params.uri)
         if found is None:
             raise MCPError(t.INVALID_PARAMS, f"There is no resource {params.uri[:200]!r}.")
-        try:
+        with _answerable("read"):
             call.check_scope(Scope.READ)
             project = await call.enter(found[0], Needs.PROJECT_VIEWER)
             of = await library.bytes_of(call.studio, project.id, found[1])
             data = await showing.whole(call, project, of)
-        except MaquetteError as error:
-            raise _problem(error) from None
         blob = base64.b64encode(data).decode()
         one = t.BlobResourceContents(uri=params.uri, mime_type=of.media_type, blob=blob)
         return t.ReadResourceResult(contents=[one])
@@ -256,5 +251,13 @@ def _refused(error: MaquetteError) -> t.CallToolResult:
     return t.CallToolResult(content=[t.TextContent(type="text", text=words)], is_error=True)
 
 
-def _problem(error: MaquetteError) -> MCPError:
-    return MCPError(t.INVALID_PARAMS, f"{error} ({error.code})")
+@contextmanager
+def _answerable(what: str) -> Generator[None]:
+    """Say what went wrong in our words: of anything else the protocol's server tells all it has."""
+    try:
+        yield
+    except MaquetteError as error:
+        raise MCPError(t.INVALID_PARAMS, f"{error} ({error.code})") from None
+    except Exception:
+        log.exception("resources failed in an unforeseen way: %s", what)
+        raise MCPError(t.INTERNAL_ERROR, f"{_BROKE} ({MaquetteError.code})") from None

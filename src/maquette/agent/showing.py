@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from maquette.agent.call import Call, Shown
 from maquette.agent.tells import PictureTold
+from maquette.agent.wants import ASSET, SLUG
 from maquette.core.errors import MaquetteError, RequestTooLarge
 from maquette.db.library import Bytes
 from maquette.db.tables import Asset, Blob, Project
@@ -27,9 +29,9 @@ def uri_of(slug: str, asset_id: str) -> str:
 
 
 def asset_at(uri: str) -> tuple[str, str] | None:
-    """Return project and asset that an address names."""
-    slug, middle, asset_id = uri.removeprefix(SCHEME).partition("/assets/")
-    known = uri.startswith(SCHEME) and middle and slug and asset_id and "/" not in asset_id
+    """Return project and asset that an address names, where both are written as ours are."""
+    slug, _, asset_id = uri.removeprefix(SCHEME).partition("/assets/")
+    known = uri.startswith(SCHEME) and re.fullmatch(SLUG, slug) and re.fullmatch(ASSET, asset_id)
     return (slug, asset_id) if known else None
 
 

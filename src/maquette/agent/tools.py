@@ -152,4 +152,6 @@ BY_NAME: Mapping[str, Tool[Any]] = {one.name: one for one in TOOLS}
 async def call_tool(tool: Tool[Any], call: Call, arguments: Mapping[str, Any]) -> Answer:
     """Check the credential and the arguments, and do it."""
     call.check_scope(tool.scope)
-    return await tool.does(call, making.read(tool.wants, arguments, tool.name))
+    wanted = making.read(tool.wants, arguments, tool.name)
+    with call.wait(getattr(wanted, "wait_s", 0)):
+        return await tool.does(call, wanted)

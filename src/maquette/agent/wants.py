@@ -23,17 +23,19 @@ def _plain(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_plain)]
+SLUG = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+ASSET = r"^[0-9A-Za-z-]{1,64}$"
 Slug = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
+        pattern=SLUG,
         description="The project's slug, as `list_projects` names it; without it, your own.",
     ),
 ]
 Asset = Annotated[
     str,
     Field(
-        pattern=r"^[0-9A-Za-z-]{1,64}$",
+        pattern=ASSET,
         description="An asset's id, as `look_up`, `upload_image` and finished jobs name it.",
     ),
 ]

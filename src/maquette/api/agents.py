@@ -23,6 +23,7 @@ from maquette.api.door import HouseDoor
 from maquette.api.house import House
 from maquette.api.middleware import again
 from maquette.core.errors import BadParameter, RequestTimedOut, RequestTooLarge, ShuttingDown
+from maquette.core.numerals import exceeds, is_whole
 from maquette.core.people import Caller, Needs
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Agents:
     def __init__(self, house: House) -> None:
         self._house = house
         most = min(house.rules.upload_bytes, _MOST_PICTURE)
-        self._office = Office(house.studio, house.feed, house.thumbnails, most)
+        self._office = Office(
+            house.studio, house.feed, house.thumbnails, most, waits=house.waiters.place
+        )
         self.most_bytes = most * 4 // 3 + _AROUND
         self._exchange: Exchange | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -113,13 +116,13 @@ class _Entrance:
             return
         async with multipart.slot(house) if _is_large(scope, house) else nullcontext():
             body = await _body(receive, agents.most_bytes, house.rules.request_timeout_s)
-            await agents.answer(scope, again(body, receive), send)
+        await agents.answer(scope, again(body, receive), send)
 
 
 def _is_large(scope: Scope, house: House) -> bool:
-    """Tell messages that bring a picture: only so many are held in memory at the same time."""
+    """Tell messages that may bring a picture: only so many are read at the same time."""
     declared = Headers(scope=scope).get("content-length", "")
-    return not declared.isdigit() or int(declared) > house.rules.body_bytes
+    return not is_whole(declared) or exceeds(declared, house.rules.body_bytes)
 
 
 async def _body(receive: Receive, most: int, longest_s: float) -> bytes:

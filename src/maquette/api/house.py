@@ -10,7 +10,7 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from maquette.api.limits import RateLimits
+from maquette.api.limits import RateLimits, Waiters
 from maquette.api.metrics import Metrics
 from maquette.services.feed import Feed
 from maquette.services.studio import Studio
@@ -48,6 +48,7 @@ class House:
     tokens: Tokens = field(default_factory=Tokens)
     """Signs access tokens; a key of its own where nobody signs in."""
     metrics: Metrics = field(default_factory=Metrics)
+    waiters: Waiters = field(default_factory=Waiters)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     uploads: asyncio.Semaphore = field(init=False)
     thumbnails: Thumbnails = field(init=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from limits import RateLimitItemPerMinute
@@ -10,6 +12,9 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from maquette.core.errors import TooManyRequests
+
+_MOST_WAITING = 64
+_AGAIN_S = 5
 
 
 @dataclass(frozen=True)
@@ -56,3 +61,35 @@ class RateLimits:
                 limit=item.amount,
             )
         return Allowance(item.amount, remaining, reset_s)
+
+
+class Waiters:
+    """How many requests of each person wait for a job at the same time, in this process."""
+
+    def __init__(self, most: int = _MOST_WAITING) -> None:
+        self._most = most
+        self._now: dict[str, int] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many wait now, of all people together."""
+        return sum(self._now.values())
+
+    @contextmanager
+    def place(self, user_id: str) -> Generator[None]:
+        """Let a request wait; raise `TooManyRequests` where as many of its caller's do already."""
+        now = self._now.get(user_id, 0)
+        if now >= self._most:
+            raise TooManyRequests(
+                f"{self._most} of your requests wait for jobs, which is the most at once. Try "
+                "again soon, or ask without waiting.",
+                retry_after=_AGAIN_S,
+                limit=self._most,
+            )
+        self._now[user_id] = now + 1
+        try:
+            yield
+        finally:
+            self._now[user_id] -= 1
+            if not self._now[user_id]:
+                del self._now[user_id]

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maquette.api import jsontext, problems
 from maquette.api.house import Rules
-from maquette.core import correlation
+from maquette.core import correlation, numerals
 from maquette.core.errors import (
     BadParameter,
     CrossSite,
@@ -151,7 +151,7 @@ class Bounded:
             return
         most = self._rules.body_bytes
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdigit() and int(declared) > most:
+        if numerals.exceeds(declared, most):
             await _refuse(_too_large(most), scope, receive, send)
             return
         began = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,11 @@ from maquette.core.errors import BadParameter, RequestTimedOut, TooManyRequests,
 PACE_BYTES = 64 * 1024
 PACE_S = 30.0
 """A client has to send so many bytes in so long a time, or all there are."""
-_MOST_FILES = 32
+MOST_FILES = 32
+_MOST_FIELDS = 128
+_MOST_TEXT = 1024 * 1024
+_MOST_AROUND = 4 * 1024 * 1024
+"""Of a form, all that is not in its files: fields, the heads of parts, boundaries."""
 _AGAIN_S = 5.0
 
 
@@ -104,9 +108,16 @@ async def receive(
     """Hand every file to the intake; return the other fields, of which all must be known."""
     form = _Form(intake, parts)
     reading = _Reading(_boundary(request))
-    async for piece in pieces(request, house):
-        for event in reading.feed(piece):
-            await form.take(event)
+    around = 0
+    async with aclosing(pieces(request, house)) as body:
+        async for piece in body:
+            around += len(piece)
+            for event in reading.feed(piece):
+                around -= await form.take(event)
+            if around > _MOST_AROUND:
+                raise BadParameter("The form has too much beside its files; send less.")
+            if reading.whole:  # what comes after the last boundary is nobody's
+                break
     if not reading.whole:
         raise BadParameter("The body ends in the middle of a part; send it again.")
     if parts.needs_file and intake.count == 0:
@@ -132,31 +143,44 @@ class _Form:
         self._parts = parts
         self._part: Field | None = None
         self._text = bytearray()
+        self._texts = 0
         self.fields: dict[str, str] = {}
 
-    async def take(self, event: Field | bytes | None) -> None:
-        """Take the beginning of a part, a piece of it, or (None) its end."""
+    async def take(self, event: Field | bytes | None) -> int:
+        """Take the beginning of a part, a piece of it, or (None) its end.
+
+        Return how many bytes of it went into a file.
+        """
         if isinstance(event, Field):
             self._part = event
             await self._begin(event)
         elif self._part is None:
-            return
+            return 0
         elif event is None:
             await self._end(self._part)
         elif self._part.name in self._parts.files:
             await self._intake.write(event)
+            return len(event)
         else:
-            self._text += event
-            if len(self._text) > self._parts.most_field_bytes:
-                raise BadParameter(
-                    f"The field {self._part.name!r} is longer than "
-                    f"{self._parts.most_field_bytes} bytes."
-                )
+            self._say(self._part, event)
+        return 0
+
+    def _say(self, part: Field, text: bytes) -> None:
+        self._text += text
+        self._texts += len(text)
+        if len(self._text) > self._parts.most_field_bytes:
+            raise BadParameter(
+                f"The field {part.name!r} is longer than {self._parts.most_field_bytes} bytes."
+            )
+        if self._texts > _MOST_TEXT:
+            raise BadParameter(
+                f"The fields of the form are longer than {_MOST_TEXT} bytes together; send less."
+            )
 
     async def _begin(self, part: Field) -> None:
         if part.name in self._parts.files:
-            if self._intake.count == _MOST_FILES:
-                raise BadParameter(f"Send at most {_MOST_FILES} files at once.")
+            if self._intake.count == MOST_FILES:
+                raise BadParameter(f"Send at most {MOST_FILES} files at once.")
             await self._intake.begin(part.filename or "picture", part.name)
             return
         if part.name.partition("[")[0] not in self._parts.fields:
@@ -166,6 +190,8 @@ class _Form:
             )
         if part.name in self.fields:
             raise BadParameter(f"The field {part.name!r} comes twice; send it once.")
+        if len(self.fields) == _MOST_FIELDS:
+            raise BadParameter(f"Send at most {_MOST_FIELDS} fields in a form.")
         self._text.clear()
 
     async def _end(self, part: Field) -> None:

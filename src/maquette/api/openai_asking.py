@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from fastapi import Request
 
@@ -12,30 +12,20 @@ from maquette.api import dialectal, once
 from maquette.api.door import Entry, ProjectDoor
 from maquette.api.house import House
 from maquette.api.openai_body import NewImages
+from maquette.core import numerals
 from maquette.core.errors import BadParameter
 from maquette.core.people import Needs, Scope
 from maquette.core.requests import canonical
 from maquette.db.idempotency import Claim
-from maquette.services import asking, delivering, naming, rejoining
+from maquette.services import asking, delivering, naming, placing, rejoining
 from maquette.services import once as keys
-from maquette.services.asking import Asked, Wish
-from maquette.services.rejoining import Standing
+from maquette.services.asking import Asked
+from maquette.services.placing import Came, Nothing
+from maquette.services.rejoining import JoinedError, Standing
 from maquette.services.starting import Spending
 
 _RETRIES = "X-Stainless-Retry-Count"
 _NAMED = ProjectDoor(Needs.PROJECT_EDITOR, Scope.SPEND, counts=False)
-
-
-class Pictures(Protocol):
-    """What came with a request, kept only where it is granted."""
-
-    def shown(self, wish: Wish) -> Wish:
-        """Add the pictures as they would be, to see whether the wish can be granted."""
-        ...
-
-    async def kept(self, wish: Wish) -> Wish:
-        """Keep them, and add them as they are."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,68 +55,70 @@ def digest_of(body: NewImages) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-async def standing(sent: Sent, pictures: Pictures | None = None) -> Standing:
-    """Return the job that stands for a request: begun now, or before.
+async def standing(sent: Sent, came: Came | None = None) -> Standing:
+    """Return the job that stands for a request and what came with it: begun now, or before.
 
     From here on the client must not send it again by itself; if it does, it finds the same job.
     """
-    studio, caller = sent.house.studio, sent.entry.caller
     what = f"{sent.request.url.path} {sent.entry.project.id} {sent.digest}"
     digest = hashlib.sha256(what.encode()).hexdigest()
-    if sent.key is not None:
-        claim = Claim(caller.key, sent.key)
-        made = await once.taken(sent.request, sent.house, claim, digest)
-        if made is not None:
-            found = await rejoining.of_run(studio, made)
-        else:
-            found = await _claimed(sent, claim, pictures)
+    came = came or Nothing()
+    if sent.key is None:
+        found = await _tried(sent, came, digest)
     else:
-        again = _count(sent.request.headers.get(_RETRIES, "")) > 0
-        ago_s = dialectal.age_s(sent.request)
-        sending = rejoining.sending(studio, caller.key, digest, again=again, ago_s=ago_s)
-        since = sent.house.feed.last
-        found = await rejoining.standing(studio, sending)
-        if found is None:
-            asked = await _asked(sent, pictures)
-            spending = _spending(sent, None)
-            found = await rejoining.begin(
-                studio, sent.entry.project, asked, spending, sending, since
-            )
+        found = await _keyed(sent, came, digest, Claim(sent.entry.caller.key, sent.key))
     dialectal.held(sent.request)
     return found
 
 
-async def _claimed(sent: Sent, claim: Claim, pictures: Pictures | None) -> Standing:
-    """Begin the job under the client's own key, and free that where nothing was begun."""
-    studio, since = sent.house.studio, sent.house.feed.last
+async def _tried(sent: Sent, came: Came, digest: str) -> Standing:
+    """Begin the job, or join the one that an earlier try of the same client has begun."""
+    studio, project = sent.house.studio, sent.entry.project
+    retry, ago_s = _count(sent.request.headers.get(_RETRIES, "")), dialectal.age_s(sent.request)
+    sending = rejoining.sending(studio, sent.entry.caller.key, digest, retry=retry, ago_s=ago_s)
+    since = sent.house.feed.last
+    found = await rejoining.standing(studio, sending)
+    if found is not None:
+        return found
+    spending = _spending(sent, None)
     try:
-        asked = await _asked(sent, pictures)
-        spending = _spending(sent, claim)
-        return Standing(await asking.begin(studio, sent.entry.project, asked, spending), since)
+        async with _kept(sent, came, spending) as asked:
+            return await rejoining.begin(studio, project, asked, spending, sending, since)
+    except JoinedError as joined:
+        return joined.standing
+
+
+async def _keyed(sent: Sent, came: Came, digest: str, claim: Claim) -> Standing:
+    """Begin the job under the client's own key once, and free that where nothing was begun."""
+    studio, since = sent.house.studio, sent.house.feed.last
+    made = await once.taken(sent.request, sent.house, claim, digest)
+    if made is not None:
+        return await rejoining.of_run(studio, made)
+    spending = _spending(sent, claim)
+    try:
+        async with _kept(sent, came, spending) as asked:
+            job_id = await asking.begin(studio, sent.entry.project, asked, spending)
+            return Standing(job_id, since)
     except BaseException:
         await keys.refused(studio, claim)
         raise
 
 
-async def _asked(sent: Sent, pictures: Pictures | None) -> Asked:
-    """Check and price what is asked; nothing is sent or paid."""
-    studio, body = sent.house.studio, sent.body
+def _kept(sent: Sent, came: Came, spending: Spending) -> AbstractAsyncContextManager[Asked]:
+    """Check the request, and keep what came with it for the block that begins its job."""
+    studio, entry, body = sent.house.studio, sent.entry, sent.body
     wish = body.wish()
     naming.living(studio, body.model)
-    if pictures is not None:
-        wish = pictures.shown(wish)
-    asked = await asking.ask(studio, sent.entry.project, wish)
-    if body.response_format == "url" and delivering.of_run(asked.order).document():
-        raise BadParameter(
-            f"At an address lie the pictures as {asked.profile.id!r} makes them; leave out "
-            "'output_format' and 'output_compression', or ask for b64_json.",
-            param="response_format",
-        )
-    if pictures is not None:
-        kept = await pictures.kept(wish)
-        if kept.mask != wish.mask:
-            asked = await asking.ask(studio, sent.entry.project, kept)
-    return asked
+
+    def check(asked: Asked) -> None:
+        if body.response_format == "url" and delivering.of_run(asked.order).document():
+            raise BadParameter(
+                f"At an address lie the pictures as {asked.profile.id!r} makes them; leave out "
+                "'output_format' and 'output_compression', or ask for b64_json.",
+                param="response_format",
+            )
+
+    return placing.kept(studio, entry.project, entry.caller, wish, came, spending, check=check)
 
 
 def _spending(sent: Sent, claim: Claim | None) -> Spending:
@@ -136,4 +128,8 @@ def _spending(sent: Sent, claim: Claim | None) -> Spending:
 
 
 def _count(header: str) -> int:
-    return int(header) if header.isdecimal() else 0
+    """Return how many times the client sent the request before; it counts to two by itself."""
+    count = numerals.whole(header)
+    if count is None and numerals.is_whole(header):
+        raise BadParameter(f"{_RETRIES} is no number of tries; leave it out.")
+    return count or 0

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 from maquette.core.errors import BadParameter, CapabilityMissing
 from maquette.core.findings import GuardRules
 from maquette.core.money import Usd
+from maquette.core.numerals import whole
 from maquette.core.pipeline import CompositeStep
 from maquette.core.requests import Option, Size
 from maquette.core.wanted import Wanted
@@ -35,9 +36,10 @@ _OPTIONS = (
 def _size(value: object) -> object:
     if isinstance(value, str) and value != "auto":
         width, cross, height = value.partition("x")
-        if not (cross and width.isdecimal() and height.isdecimal()):
+        sides = whole(width), whole(height)
+        if not cross or None in sides:
             raise ValueError("write a size as 'auto' or as WIDTHxHEIGHT, such as 1024x1024")
-        return int(width), int(height)
+        return sides
     return value
 
 
@@ -47,7 +49,8 @@ def _from_text(value: object) -> object:
         return value
     if value in ("true", "false"):
         return value == "true"
-    return int(value) if value.isdecimal() else value
+    number = whole(value)
+    return value if number is None else number
 
 
 def _rules(value: object) -> object:
@@ -73,7 +76,8 @@ class Extras(Wanted):
     max_spend_usd: Amount | None = None
     """Refuse what may cost more."""
     store: bool = True
-    """False: what was sent is forgotten when the pictures are made."""
+    """False: what was sent is forgotten when the pictures are made; of its bytes nothing stays, of
+    its names and digests what the run's log says."""
 
 
 class NewImages(Wanted):

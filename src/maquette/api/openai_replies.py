@@ -18,6 +18,7 @@ from maquette.core.errors import MaquetteError, ObjectNotFound
 from maquette.core.requests import Encoded
 from maquette.db.tables import Event
 from maquette.services import delivering, outcome, partials, results
+from maquette.services.outcome import Again
 from maquette.services.rejoining import Standing
 from maquette.services.results import Picture, Result
 
@@ -148,6 +149,7 @@ class Stream:
         body: NewImages,
         action: Action,
         path: str,
+        again: Again,
     ) -> None:
         self._house = house
         self._project_id = project_id
@@ -155,6 +157,7 @@ class Stream:
         self._body = body
         self._action = action
         self._path = path
+        self._again = again
         self._shown = 0
 
     async def written(self) -> AsyncGenerator[bytes]:
@@ -173,10 +176,12 @@ class Stream:
         if not (result.ended or outcome.chosen(result)):
             async for event in self._under_way():
                 yield event
+            await self._again()
             result = await results.of(studio, self._project_id, job_id)
         outcome.checked(result)
         for index, one in enumerate(result.final):
             encoded = await delivering.picture(studio, result, one)
+            await self._again()
             yield self._completed(result, one, encoded, last=index == len(result.final) - 1)
 
     async def _under_way(self) -> AsyncGenerator[bytes]:
@@ -212,6 +217,7 @@ class Stream:
             "output_format": _format(found.media_type) or "png",
         }
         self._shown += 1
+        await self._again()
         yield _event(f"{self._action}.partial_image", document)
 
     def _completed(self, result: Result, one: Picture, encoded: Encoded, *, last: bool) -> bytes:

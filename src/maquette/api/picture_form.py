@@ -6,6 +6,7 @@ kept: `pictures` says what they would be, `keep` makes them assets.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -35,6 +36,10 @@ _MOST_FIELD_BYTES = 160 * 1024
 """A prompt of 32,000 characters, each of up to four bytes, and some room."""
 _AROUND = 1024 * 1024
 """What a JSON body may have beside its pictures."""
+_MOST_JSON_BYTES = 32 * 1024 * 1024
+"""Of a body that has to be held whole; forms go to the disk as they come."""
+_QUICK = 256 * 1024
+"""What is longer is read and decoded beside everybody else's requests."""
 
 
 @dataclass
@@ -169,8 +174,14 @@ async def _from_json(
     for name in _NAMES:
         value = said.pop(name, None)
         pictures += [] if value is None else value if isinstance(value, list) else [value]
+    if len(pictures) > multipart.MOST_FILES:
+        raise BadParameter(
+            f"The request has {len(pictures)} pictures; send at most {multipart.MOST_FILES}.",
+            param="image",
+        )
     mask = said.pop(MASK_PART, None)
-    for one in pictures:
+    for index, one in enumerate(pictures):
+        pictures[index] = None  # its text is held no longer than it takes to decode it
         asset = await _taken(one, sink, "image")
         known = None if asset is None else await asking.given(house.studio, entry.project, asset)
         form.named.append(known)
@@ -215,14 +226,24 @@ async def _taken(given: Any, sink: _Sink, part: str) -> str | None:
         raise BadParameter(
             f"The {part} is a data URL without base64; write data:image/png;base64,…"
         )
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise BadParameter(f"The {part} is no base64 that can be read.") from None
     await sink.begin(part, part)
-    await sink.write(data)
+    try:
+        await _decode(text, sink)
+    except (binascii.Error, UnicodeEncodeError):
+        raise BadParameter(f"The {part} is no base64 that can be read.") from None
     await sink.end()
     return None
+
+
+async def _decode(text: str, sink: _Sink) -> None:
+    """Decode base64 piece by piece: a whole picture at once would let everybody else wait."""
+    last = max(len(text) - 1, 0) // _QUICK * _QUICK
+    for start in range(0, last, _QUICK):
+        piece = text[start : start + _QUICK].encode("ascii")
+        if b"=" in piece:  # only the very end is padded
+            raise binascii.Error
+        await sink.write(await asyncio.to_thread(base64.b64decode, piece, validate=True))
+    await sink.write(base64.b64decode(text[last:].encode("ascii"), validate=True))
 
 
 def _asset_id(given: str, part: str) -> str:
@@ -236,7 +257,7 @@ def _asset_id(given: str, part: str) -> str:
 
 
 async def _object(request: Request, house: House) -> dict[str, Any]:
-    most = house.rules.upload_bytes * 4 // 3 + _AROUND
+    most = min(house.rules.upload_bytes * 4 // 3 + _AROUND, _MOST_JSON_BYTES)
     body = bytearray()
     async for piece in multipart.pieces(request, house):
         if len(body) + len(piece) > most:
@@ -246,7 +267,8 @@ async def _object(request: Request, house: House) -> dict[str, Any]:
             )
         body += piece
     try:
-        found = jsontext.read(body)
+        large = len(body) > _QUICK
+        found = await asyncio.to_thread(jsontext.read, body) if large else jsontext.read(body)
     except ValueError:
         raise BadParameter("The body is no JSON that can be read; send it again.") from None
     if not isinstance(found, dict):

@@ -170,9 +170,13 @@ def _total(amount: Any, name: str) -> Any:
 
 
 def _sent(which: Which) -> list[ColumnElement[bool]]:
-    """Say which attempts count: those of paid models that really went out."""
+    """Say which attempts count: those of paid models that really went out from here.
+
+    Those that came in an archive or a log are in no project's books.
+    """
     found = _common(Attempt, which)
     found += [Attempt.sent_at.is_not(None), Attempt.paid == true()]
+    found.append(Attempt.project_id.is_not(None))
     if which.project is not None:
         named = select(Project.id).where(Project.slug == which.project)
         found.append(Attempt.project_id == named.scalar_subquery())
@@ -259,7 +263,10 @@ async def found(session: AsyncSession, attempt_id: str, *, beginning: bool) -> S
         .join(Run, Run.id == Job.run_id)
         .join(Project, Project.id == Run.project_id)
         .outerjoin(User, User.id == Attempt.user_id)
-        .where(or_(Attempt.id == attempt_id, named) if beginning else Attempt.id == attempt_id)
+        .where(
+            or_(Attempt.id == attempt_id, named) if beginning else Attempt.id == attempt_id,
+            Attempt.project_id.is_not(None),  # nobody here decides about other installations' money
+        )
         .limit(2)
     )
     return [Call(*row) for row in await session.execute(query)]

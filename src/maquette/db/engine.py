@@ -7,8 +7,9 @@ import hashlib
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, event, text
@@ -75,21 +76,26 @@ class Database:
                 pool_size=_CONNECTIONS,
                 max_overflow=0,
                 pool_timeout=_PATIENCE_S,
+                hide_parameters=True,
             )
             self._line = asyncio.Lock()
             event.listen(self._engine.sync_engine, "connect", prepare_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
         else:
             self._engine = create_async_engine(
-                parsed.set(drivername="postgresql+psycopg"), pool_timeout=_PATIENCE_S
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_timeout=_PATIENCE_S,
+                hide_parameters=True,
             )
         self._writer = self._engine.execution_options(**{_WRITES: True})
 
     async def _connected(self) -> SqliteConnection:
         """Open a connection to the file, as SQLAlchemy would."""
         arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
-        connection = SqliteConnection(lambda: sqlite3.connect(*arguments, **options), self._line)
-        return await connection
+        connect = partial(sqlite3.connect, *arguments, **cast("dict[str, Any]", options))
+        connection = SqliteConnection(connect, self._line)
+        await connection
+        return connection
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import ColumnElement, and_, delete, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core.errors import Conflict
-from maquette.db.tables import IdempotencyKey
+from maquette.db.tables import IdempotencyKey, Run
 from maquette.db.upsert import insert_missing
+
+_AFTER_ITS_RUN = timedelta(minutes=15)
+"""How long a key is known at least after the end of the run that it has begun."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,25 @@ async def answer(session: AsyncSession, claim: Claim, status: int, reply: str) -
 
 async def expire(session: AsyncSession, at: datetime) -> None:
     """Forget the keys whose time is over."""
-    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at < at))
+    await session.execute(
+        delete(IdempotencyKey)
+        .where(IdempotencyKey.expires_at < at, not_(stands(at)))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def stands(at: datetime) -> ColumnElement[bool]:
+    """Say of a key that its time is not over, or its run is under way or has ended just now."""
+    run = (
+        select(Run.id)
+        .where(
+            Run.id == func.substr(IdempotencyKey.resource, 5),
+            or_(Run.finished_at.is_(None), Run.finished_at >= at - _AFTER_ITS_RUN),
+        )
+        .correlate(IdempotencyKey)
+    )
+    begun = and_(IdempotencyKey.resource.startswith("run:"), run.exists())
+    return or_(IdempotencyKey.expires_at >= at, begun)
 
 
 async def forget(session: AsyncSession, claim: Claim) -> None:

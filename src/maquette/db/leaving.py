@@ -27,12 +27,17 @@ async def undecided(session: AsyncSession, project_id: str) -> int:
 
 
 async def paid_calls(session: AsyncSession, project_id: str) -> Sequence[tuple[Attempt, str]]:
-    """Return every paid call that was sent, with its run."""
+    """Return every paid call that was sent from here, with its run."""
     query = (
         select(Attempt, Run.id)
         .join(Job, Job.id == Attempt.job_id)
         .join(Run, Run.id == Job.run_id)
-        .where(Run.project_id == project_id, Attempt.sent_at.is_not(None), Attempt.paid)
+        .where(
+            Run.project_id == project_id,
+            Attempt.sent_at.is_not(None),
+            Attempt.paid,
+            ~Run.foreign,
+        )
     )
     return (await session.execute(query)).all()
 
@@ -55,21 +60,6 @@ async def remember(session: AsyncSession, line: PastSpending) -> None:
     known.calls = max(known.calls, line.calls)
     known.estimated_nano = max(known.estimated_nano, line.estimated_nano)
     known.settled_nano = max(known.settled_nano, line.settled_nano)
-
-
-async def back_again(session: AsyncSession, lines: Sequence[PastSpending]) -> None:
-    """Forget the past of calls that have rows again, where those tell of no less money."""
-    for line in lines:
-        await session.execute(
-            delete(PastSpending).where(
-                PastSpending.run_id == line.run_id,
-                PastSpending.day == line.day,
-                PastSpending.provider == line.provider,
-                PastSpending.model == line.model,
-                PastSpending.estimated_nano <= line.estimated_nano,
-                PastSpending.settled_nano <= line.settled_nano,
-            )
-        )
 
 
 async def lock(session: AsyncSession, project_id: str) -> None:

@@ -99,7 +99,8 @@ CARRIED: tuple[Carried, ...] = (
     Carried(t.Project, lambda p: t.Project.id == p, _AT_HOME),
     Carried(t.Run, lambda p: t.Run.project_id == p, frozenset({"root"})),
     Carried(t.Job, lambda p: t.Job.run_id.in_(_runs(p)), order=("run_id", "position")),
-    Carried(t.Attempt, lambda p: t.Attempt.job_id.in_(_jobs(p))),
+    # In whose books a call counts is said by who made it; where it arrives, it counts in none.
+    Carried(t.Attempt, lambda p: t.Attempt.job_id.in_(_jobs(p)), frozenset({"project_id"})),
     Carried(t.Blob, lambda p: t.Blob.project_id == p),
     # The index of words keeps the order in which they come: the newest last.
     Carried(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.db.tables import CreditPurchase, CreditReversal, CreditTransfer, Installation
 from maquette.db.upsert import insert_missing
+
+Kind = Literal["charge", "refund", "dispute"]
 
 
 async def one_after_another(session: AsyncSession) -> None:
@@ -49,16 +52,31 @@ async def remember(session: AsyncSession, told: CreditReversal, *, is_sum: bool)
     return known
 
 
+def key(kind: Kind, name: str) -> str:
+    """Name the row of a charge's sum of refunds, of one refund, or of a dispute."""
+    return f"{kind}:{name}"[:255]
+
+
 async def reversed_minor(session: AsyncSession, purchase: CreditPurchase) -> int:
-    """Sum up what went back of a purchase's money, at most all of it."""
+    """Sum up what went back of a purchase's money, at most all of it.
+
+    Refunds are told of twice: each by itself, and in the charge's sum, where those that failed
+    later were counted once. Both only come up to the truth as more is told, so the larger counts.
+    """
     mine = CreditReversal.purchase_id == purchase.id
     if purchase.payment_intent is not None:
         unnamed = CreditReversal.payment_intent.is_(None)
         mine = or_(mine & unnamed, CreditReversal.payment_intent == purchase.payment_intent)
-    query = select(func.coalesce(func.sum(CreditReversal.minor), 0)).where(
-        mine, CreditReversal.currency == purchase.currency
-    )
-    return min(purchase.price_minor, int((await session.execute(query)).scalar_one()))
+    query = select(CreditReversal).where(mine, CreditReversal.currency == purchase.currency)
+    told = (await session.execute(query)).scalars().all()
+
+    def total(kind: Kind, *, final: bool | None = None) -> int:
+        found = (one for one in told if one.id.startswith(f"{kind}:"))
+        return sum(one.minor for one in found if final in (None, one.final))
+
+    failed = total("refund", final=True)
+    refunded = max(total("refund", final=False), total("charge") - failed)
+    return min(purchase.price_minor, refunded + total("dispute"))
 
 
 async def has_paid(session: AsyncSession, user_id: str) -> bool:

@@ -70,7 +70,7 @@ async def over_budget(
     if kind == "wallet":
         return _short_of_credits(row.limit_nano - row.settled_nano, **show)
     way_out = (
-        "Raise --max-spend or ask for fewer pictures."
+        "Raise it, or ask for fewer pictures."
         if kind == "run"
         else "`maquette spend caps` shows and changes the caps."
     )

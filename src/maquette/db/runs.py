@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -47,22 +47,35 @@ async def jobs_of(session: AsyncSession, run_id: str) -> Sequence[Job]:
     return (await session.execute(query)).scalars().all()
 
 
-async def open_jobs(session: AsyncSession, limit: int) -> Sequence[Job]:
+class OpenJob(NamedTuple):
+    """A job as the desk looks for it, many times a minute: without its spec."""
+
+    id: str
+    run_id: str
+    round: int
+    begun: bool
+    """Whether a desk has ever opened it."""
+
+
+_OPEN_JOB = (Job.id, Job.run_id, Job.round, Job.started_at.is_not(None))
+
+
+async def open_jobs(session: AsyncSession, limit: int) -> Sequence[OpenJob]:
     """Return the jobs that wait or were left running, the most urgent, then the oldest first."""
     query = (
-        select(Job)
+        select(*_OPEN_JOB)
         .join(Run, Run.id == Job.run_id)
         .where(Job.state.in_(OPEN), OF_PICTURES)
         .order_by(Job.priority.desc(), Job.created_at, Job.run_id, Job.position)
         .limit(limit)
     )
-    return (await session.execute(query)).scalars().all()
+    return [OpenJob(*row) for row in (await session.execute(query)).all()]
 
 
-async def cancelled_open(session: AsyncSession) -> Sequence[Job]:
+async def cancelled_open(session: AsyncSession) -> Sequence[OpenJob]:
     """Return the open jobs that a person cancelled, or whose run."""
     query = (
-        select(Job)
+        select(*_OPEN_JOB)
         .join(Run, Run.id == Job.run_id)
         .where(
             OF_PICTURES,
@@ -70,7 +83,7 @@ async def cancelled_open(session: AsyncSession) -> Sequence[Job]:
             Run.cancel_requested_at.is_not(None) | Job.cancel_requested_at.is_not(None),
         )
     )
-    return (await session.execute(query)).scalars().all()
+    return [OpenJob(*row) for row in (await session.execute(query)).all()]
 
 
 async def open_in_project(session: AsyncSession, project_id: str) -> str | None:
@@ -80,11 +93,11 @@ async def open_in_project(session: AsyncSession, project_id: str) -> str | None:
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def open_runs_done(session: AsyncSession) -> Sequence[Run]:
-    """Return the runs that are still marked open though none of their jobs is."""
+async def open_runs_done(session: AsyncSession) -> Sequence[str]:
+    """Return the ids of the runs that are still marked open though none of their jobs is."""
     busy = select(Job.run_id).where(Job.state.in_(OPEN))
     done = Run.id.not_in(busy)
-    query = select(Run).where(Run.state.in_(OPEN), OF_PICTURES, done).order_by(Run.created_at)
+    query = select(Run.id).where(Run.state.in_(OPEN), OF_PICTURES, done).order_by(Run.created_at)
     return (await session.execute(query)).scalars().all()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Self, cast
 
 from aiosqlite import Connection as Driver
 
@@ -32,7 +32,7 @@ class Connection(Driver):
         self._line = line
         self._writing = False
         self._reading = False
-        """Whether a transaction is to begin with the next statement; until then it locks nothing."""
+        """Whether a transaction begins with the next statement; until then it locks nothing."""
 
     def cursor(self) -> Cursor:  # pyright: ignore[reportIncompatibleMethodOverride] - not a context
         """Return a cursor that goes nowhere until it has a statement."""
@@ -58,7 +58,8 @@ class Connection(Driver):
     def run(self, work: Callable[[sqlite3.Connection], Any]) -> Awaitable[Any]:
         """Do the work in the connection's thread."""
         begins, self._reading = self._reading, False
-        return self._execute(_begun if begins else _as_it_is, self._conn, work)
+        execute = cast("Callable[..., Awaitable[Any]]", self._execute)  # pyright: ignore[reportUnknownMemberType] - untyped
+        return execute(_begun if begins else _as_it_is, self._conn, work)
 
     async def commit(self) -> None:
         if self._reading:
@@ -83,7 +84,7 @@ class Connection(Driver):
             self._leave_line()
 
     def stop(self) -> asyncio.Future[Any] | None:
-        stopped = super().stop()
+        stopped = cast("asyncio.Future[Any] | None", super().stop())  # pyright: ignore[reportUnknownMemberType] - untyped
         self._leave_line()
         return stopped
 
@@ -115,7 +116,7 @@ class Cursor:
         self.rowcount = -1
         self.lastrowid: int | None = None
 
-    async def __aenter__(self) -> Cursor:
+    async def __aenter__(self) -> Self:
         return self
 
     async def execute(self, sql: str, parameters: Any = ()) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core.findings import Finding
+from maquette.core.pipeline import JobSpec
 from maquette.core.requests import Digest, digest_of
 from maquette.core.storage import object_key
 from maquette.db import assets, runs
@@ -36,11 +37,16 @@ class Composited:
     """Whether the candidate now has the source's size."""
 
 
-async def run(bench: Bench) -> Mapping[int, Composited]:
+def is_ordered(spec: JobSpec) -> bool:
+    """Tell whether the original is to be put back."""
+    return spec.composite is not None and bool(spec.asked.by_role("mask"))
+
+
+async def run(bench: Bench, *, then: str) -> Mapping[int, Composited]:
     """Do the step where it is ordered; return what it says, by the candidates' positions."""
-    if bench.spec.composite is None or not bench.spec.asked.by_role("mask"):
+    if not is_ordered(bench.spec):
         return {}
-    result = await bench.step(STEP, lambda: _all(bench))
+    result = await bench.step(STEP, lambda: _all(bench), then=then)
     return {
         int(one["position"]): Composited(
             tuple(Finding.model_validate(found) for found in one["findings"]),

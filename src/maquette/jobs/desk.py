@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from maquette.core.errors import Cancelled, MaquetteError, OutcomeUnknown
 from maquette.core.pipeline import JobSpec
 from maquette.core.states import JobState, run_state
 from maquette.db import events, ledger, notices, runs
+from maquette.db.runs import OpenJob
 from maquette.db.tables import Job, Run
 from maquette.jobs import attempts, pipeline
 from maquette.jobs.engine import Engine
@@ -45,6 +46,8 @@ class Desk:
     """After so long this desk itself does: one that is never left must not leave them lying."""
     _since: dict[str, float] = field(default_factory=dict[str, float])
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
+    _submitted: set[str] = field(default_factory=set[str])
+    """Jobs that the engine was given; one that it never calls is found in the next look."""
     _benches: dict[str, Bench] = field(default_factory=dict[str, Bench])
     _closing: asyncio.Task[None] | None = None
     """Writes what complete runs leave behind, while other jobs begin."""
@@ -109,11 +112,11 @@ class Desk:
             elif job.id not in self._tasks and job.run_id not in self.problems:
                 await self._end_unbegun(job)
         gone = {job.id for job in cancelled}
-        for job in waiting:
-            known = job.id in self._tasks or job.id in gone or job.run_id in self.problems
-            if begin and not known:
-                await self._begin(job)
-        ready = [run.id for run in complete if run.id not in self.problems]
+        known = {*self._tasks, *gone}
+        new = [job for job in waiting if job.id not in known and job.run_id not in self.problems]
+        if begin:
+            await self._begin_all(new)
+        ready = [run_id for run_id in complete if run_id not in self.problems]
         if ready and self._closing is None:
             self._closing = asyncio.create_task(self._close(ready), name="closing runs")
 
@@ -131,9 +134,18 @@ class Desk:
             if now - since > self.patience_s:
                 del self.problems[run]
 
-    async def _begin(self, job: Job) -> None:
+    async def _begin_all(self, jobs: Sequence[OpenJob]) -> None:
+        """Begin those for which there is room side by side, the others in their order."""
+        room = max(0, self.shop.parallel_jobs - len(self._tasks))
+        await asyncio.gather(*(self._begin(job) for job in jobs[:room]))
+        for job in jobs[room:]:
+            await self._begin(job)
+
+    async def _begin(self, job: OpenJob) -> None:
         ticket = f"{job.id}.{job.round}"
-        if await self.engine.ended(ticket):
+        known = job.begun or job.id in self._submitted
+        self._submitted.add(job.id)
+        if known and await self.engine.ended(ticket):
             async with self.shop.db.write() as session:
                 await runs.set_job(session, job.id, round=job.round + 1)
             ticket = f"{job.id}.{job.round + 1}"
@@ -150,6 +162,7 @@ class Desk:
 
     def _left(self, job_id: str) -> None:
         self._tasks.pop(job_id, None)
+        self._submitted.discard(job_id)
         self._news.set()
 
     async def _work(self, job_id: str) -> None:
@@ -189,9 +202,10 @@ class Desk:
                 state, error = JobState.OUTCOME_UNKNOWN, doubt
         await self._end(bench.job_id, state, error)
 
-    async def _end_unbegun(self, job: Job) -> None:
+    async def _end_unbegun(self, found: OpenJob) -> None:
         """End a cancelled job that this desk has not begun; another may have, and died."""
         async with self.shop.db.read() as session:
+            job = await session.get_one(Job, found.id)
             run = await session.get_one(Run, job.run_id)
         try:
             await self._finish(self._bench(run, job), JobState.CANCELLED, None)
@@ -214,6 +228,11 @@ class Desk:
             job.state = JobState.RUNNING.value
             job.started_at = job.started_at or now
             self._record(session, run, job, "job_started", now_state=job.state)
+            first, starts = pipeline.first_step(bench.spec), 0
+            if first is not None:
+                starts = await bench.begin(session, first)
+        if first is not None:
+            bench.begun(first, starts)
         return bench
 
     def _bench(self, run: Run, job: Job) -> Bench:

@@ -39,6 +39,8 @@ class Bench:
     """Set when a person asks for the job's end."""
 
     _done: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    _begun: dict[str, int] = field(default_factory=dict[str, int])
+    """Steps whose start was committed with what came before, and how often they were started."""
 
     def record(self, session: AsyncSession, kind: str, **data: Any) -> None:
         events.record(
@@ -107,37 +109,70 @@ class Bench:
             self.shop.pool.run_patiently(patience, work, *args, **kwargs)
         )
 
-    async def step(self, name: str, work: Callable[[], Awaitable[Outcome]]) -> dict[str, Any]:
-        """Do a step once: its result, its rows and its event are one commit.
+    async def begin(self, session: AsyncSession, name: str) -> int:
+        """Count a start of the step that comes next; return how many it has, 0 if it is done.
 
-        A step that is done is not done again; one that raises may be tried anew; one that
-        brought the program down `POISON` times is given up.
+        Once that is committed, `begun` is told; what then never comes to its step, `abandon` ends.
         """
-        done = await self.result_of(name)
-        if done is not None:
-            return done
-        self.check()
-        now = self.shop.clock.now
-        async with self.shop.db.write() as session:
-            begun = await runs.begin_step(session, self.job_id, name, now())
-            crashed = begun.starts > POISON
-            if crashed:
+        step = await runs.begin_step(session, self.job_id, name, self.shop.clock.now())
+        if step.state == "done":
+            return 0
+        if step.starts <= POISON:
+            self.record(session, "step_started", step=name)
+        return step.starts
+
+    def begun(self, name: str, starts: int) -> None:
+        """Note a start that was committed."""
+        if starts:
+            self._begun[name] = starts
+
+    async def abandon(self) -> None:
+        """Forget the starts of steps that were never come to: those were no crashes."""
+        while self._begun:
+            name, _ = self._begun.popitem()
+            async with self.shop.db.write() as session:
                 await runs.abandon_step(session, self.job_id, name)
-            else:
-                self.record(session, "step_started", step=name)
-        if crashed:
+
+    def _check_not_poisoned(self, name: str, starts: int) -> None:
+        if starts > POISON:
             raise StepCrashed(
                 f"Step {name!r} of scene {self.spec.scene!r} brought the program down {POISON} "
                 "times, so it was given up. `maquette resume` tries it again."
             )
+
+    async def step(
+        self, name: str, work: Callable[[], Awaitable[Outcome]], *, then: str | None = None
+    ) -> dict[str, Any]:
+        """Do a step once: its result, its rows and its event are one commit.
+
+        A step that is done is not done again; one that raises may be tried anew; one that
+        brought the program down `POISON` times is given up. `then` is the step that follows at
+        once: it begins in the commit that ends this one.
+        """
+        done = await self.result_of(name)
+        if done is not None:
+            return done
+        if name not in self._begun:
+            self.check()
+            async with self.shop.db.write() as session:
+                starts = await self.begin(session, name)
+            self.begun(name, starts)
         try:
+            self._check_not_poisoned(name, self._begun.pop(name, 0))
+            self.check()
             result, commit = await work()
+            following = 0
             async with self.shop.db.write() as session:
                 if commit is not None:
                     await commit(session)
-                await runs.finish_step(session, self.job_id, name, result, now())
+                now = self.shop.clock.now()
+                await runs.finish_step(session, self.job_id, name, result, now)
                 self.record(session, "step_done", step=name)
+                if then is not None:
+                    following = await self.begin(session, then)
             self._done[name] = result
+            if then is not None:
+                self.begun(then, following)
         except BaseException:
             async with self.shop.db.write() as session:
                 await runs.abandon_step(session, self.job_id, name)

@@ -36,8 +36,21 @@ _KIND: dict[Mode, str] = {
 }
 
 
+def first_step(spec: JobSpec) -> str | None:
+    """Return the step that a job begins with, where that is a call."""
+    return "generate.0" if spec.request is not None and spec.calls else None
+
+
 async def work(bench: Bench) -> JobState:
     """Do what is left of the job; return the state it ends in."""
+    try:
+        return await _work(bench)
+    except BaseException:
+        await bench.abandon()
+        raise
+
+
+async def _work(bench: Bench) -> JobState:
     if bench.spec.request is None:
         winner: str | None = bench.spec.begins_with
     else:
@@ -58,8 +71,9 @@ async def _best(bench: Bench) -> str | None:
     """Make the candidates; return the one that the guard likes best, if it likes one."""
     for index, count in enumerate(bench.spec.calls):
         await _generate(bench, index, count)
-    restored = await compositing.run(bench)
-    guarded = await bench.step("guard", lambda: _guard(bench, restored))
+    restored = await compositing.run(bench, then="guard")
+    then = None if bench.spec.post.names() else "publish"
+    guarded = await bench.step("guard", lambda: _guard(bench, restored), then=then)
     selected: int | None = guarded["selected"]
     if selected is None:
         return None
@@ -79,7 +93,13 @@ async def _generate(bench: Bench, index: int, count: int) -> None:
         answer = await calls.call(bench, wanted)
         return await _take_in(bench, answer)
 
-    await bench.step(name, send)
+    await bench.step(name, send, then=_after_call(bench.spec, index))
+
+
+def _after_call(spec: JobSpec, index: int) -> str:
+    if index + 1 < len(spec.calls):
+        return f"generate.{index + 1}"
+    return compositing.STEP if compositing.is_ordered(spec) else "guard"
 
 
 async def _take_in(bench: Bench, answer: calls.Answer) -> Outcome:
@@ -140,8 +160,8 @@ async def _candidates(bench: Bench) -> list[Candidate]:
 
 async def _guard(bench: Bench, restored: Mapping[int, Composited]) -> Outcome:
     """Judge every candidate and pick the best that passes."""
-    candidates = await _candidates(bench)
     async with bench.shop.db.read() as session:
+        candidates = list(await runs.candidates_of(session, bench.job_id))
         sent = {one.id: one.effective for one in await runs.attempts_of(session, bench.job_id)}
     verdicts = [
         await _judged(bench, one, sent[one.attempt_id], restored.get(one.position, Composited()))

@@ -23,7 +23,7 @@ from maquette.core.provider import Provider
 from maquette.core.requests import ImageRequest, Input, Mode, ModelProfile, Option, Size
 from maquette.db import assets
 from maquette.db.tables import Project
-from maquette.services import chain, delivering, planning, pricing, starting
+from maquette.services import chain, delivering, planning, policy, pricing, starting
 from maquette.services.inputs import clean_name
 from maquette.services.projects import ready_root, root_of
 from maquette.services.starting import Spending
@@ -67,7 +67,7 @@ class Wish:
     guard: GuardRules = field(default_factory=GuardRules)
     post: PostChain = field(default_factory=PostChain)
     store: bool = True
-    """False: the bytes of what was given are forgotten when the job has ended."""
+    """False: the bytes of what was given are forgotten when the job has ended, not their names."""
     surface: str = "images"
     """Where it was asked for, for the run's log."""
 
@@ -93,10 +93,14 @@ class Asked:
 
 async def given(studio: Studio, project: Project, asset_id: str, role: str = "init") -> Given:
     """Refer to an asset of the project."""
+    missing = f"There is no asset {asset_id!r} in this project; it may be trashed."
     async with studio.shop.db.read() as session:
-        asset, blob = await assets.get(session, asset_id)
+        try:
+            asset, blob = await assets.get(session, asset_id)
+        except AssetNotFound:
+            raise AssetNotFound(missing) from None
     if asset.project_id != project.id or asset.deleted_at is not None:
-        raise AssetNotFound(f"There is no asset {asset_id!r} in this project; it may be trashed.")
+        raise AssetNotFound(missing)
     if not blob.media_type.startswith("image/"):
         raise BadParameter(f"The asset {asset_id!r} is {blob.media_type}, not a picture.")
     return Given.model(
@@ -111,8 +115,11 @@ async def given(studio: Studio, project: Project, asset_id: str, role: str = "in
     )
 
 
-async def ask(studio: Studio, project: Project, wish: Wish) -> Asked:
-    """Check and price a wish; nothing is written, sent or paid."""
+async def ask(studio: Studio, project: Project, wish: Wish, by: str | None = None) -> Asked:
+    """Check and price a wish; nothing is written, sent or paid.
+
+    `by`: the id of the person who wishes; what their role does not allow is refused.
+    """
     root = await root_of(studio, project.slug, None)
     studio = await studio.of_project(project.id)
     provider, profile = _chosen(studio, wish)
@@ -125,6 +132,7 @@ async def ask(studio: Studio, project: Project, wish: Wish) -> Asked:
     planning.check_request(request, profile)
     provider.check(request)
     spec = _spec(wish, request, profile)
+    await policy.check(studio, by, [spec])
     notes = planning.notes_of(provider, profile, studio.missing(provider), after.notes)
     order = {
         "project": project.slug,

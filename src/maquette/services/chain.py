@@ -184,7 +184,7 @@ def _no_editor(studio: Studio) -> str:
         if studio.missing(provider) is None
         for model in provider.models()
     )
-    return "name its model with --bg-refine-model" if ready else "no edit model is ready"
+    return "no model was named for it" if ready else "no edit model is ready"
 
 
 def paid_calls(studio: Studio, post: PostChain) -> list[Called]:

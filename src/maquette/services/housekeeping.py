@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from maquette.db import idempotency
-from maquette.services import forgetting, resuming, trash
+from maquette.services import forgetting, metering, resuming, trash
 from maquette.services.studio import Studio
 
 _LOOK_S = 1.0
+_MINUTE_S = 60.0
 _HOUR_S = 3600.0
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ async def _empty_trash(studio: Studio) -> None:
 
 
 CHORES: tuple[Chore, ...] = (
+    Chore("calls of words whose process died", _MINUTE_S, metering.put_in_order),
     Chore("expired idempotency keys", _HOUR_S, _forget_keys),
     Chore("uploads that nobody ended", _HOUR_S, resuming.sweep),
     Chore("pictures that were only borrowed", _HOUR_S, forgetting.sweep),

@@ -19,11 +19,11 @@ from maquette.core.errors import AlreadyExists, FileMissing, RequestTooLarge, St
 from maquette.core.people import Caller, ProjectRole
 from maquette.core.requests import Digest, digest_of
 from maquette.core.storage import Key, object_key
-from maquette.db import events, leaving, people, portable, projects, uploads
+from maquette.db import events, people, portable, projects, uploads
 from maquette.disk import explained
 from maquette.folders import RUNS, log_path, sheet_path
 from maquette.jobs.workshop import Place
-from maquette.services import arriving, deleting
+from maquette.services import arriving
 from maquette.services import projects as project_service
 from maquette.services.arrived import Arrived
 from maquette.services.portable import Member, Unpacker, scratch, unpacked
@@ -89,7 +89,7 @@ async def import_archive(
         await _Bytes(studio, place, arrived, home).take_in(path)
         await _show(studio, place, arrived)
         async with studio.shop.db.write() as session:
-            await _insert(studio, session, arrived, home)
+            await _insert(session, arrived, home)
             now = studio.shop.clock.now()
             if by is not None:
                 await people.join(session, home.project_id, by.user_id, ProjectRole.OWNER, now)
@@ -129,11 +129,11 @@ _WHERE_IT_RUNS = "Import it where the server runs: `maquette project import`."
 async def _rehearse(studio: Studio, arrived: Arrived, home: Home) -> None:
     """Insert every row and take it back: what the database refuses, it refuses before any byte."""
     async with studio.shop.db.write() as session:
-        await _insert(studio, session, arrived, home)
+        await _insert(session, arrived, home)
         await session.rollback()
 
 
-async def _insert(studio: Studio, session: AsyncSession, arrived: Arrived, home: Home) -> None:
+async def _insert(session: AsyncSession, arrived: Arrived, home: Home) -> None:
     known = {one.slug: one.id for one in await projects.everyone(session)}
     if home.slug in known:
         raise AlreadyExists(
@@ -147,9 +147,6 @@ async def _insert(studio: Studio, session: AsyncSession, arrived: Arrived, home:
                 "another project; `--as NEW_NAME` imports a copy with ids of its own."
             )
         await portable.insert_all(session, carried, rows_for(arrived, carried, home))
-    if not home.ids:
-        project = await projects.by_slug(session, home.slug)
-        await leaving.back_again(session, await deleting.past(studio, session, project))
     if home.user_id is not None:
         await _check_quota(session, home.project_id, home.user_id)
 

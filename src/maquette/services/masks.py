@@ -125,8 +125,6 @@ async def store(  # noqa: PLR0913 - a mask that was made has a history
         await assets.add(session, project.id, new, now)
         if forget:
             await borrowed.lend(session, new.id, project.id, now)
-        if forget:
-            await borrowed.lend(session, new.id, project.id, now)
         events.record(
             session,
             "asset_uploaded",

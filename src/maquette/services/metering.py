@@ -35,7 +35,7 @@ from maquette.core.states import AttemptState, JobState
 from maquette.db import events, idempotency, ledger, runs, talk
 from maquette.db.tables import Attempt, Job, Project, Run
 from maquette.jobs import attempts
-from maquette.services import wallets
+from maquette.services import policy, wallets
 from maquette.services.starting import Spending
 from maquette.services.studio import Studio, T
 
@@ -92,6 +92,7 @@ async def metered(
 
     Once it is begun it is seen through to its end, though the caller may be cancelled.
     """
+    await policy.check_words(studio, spending.by, call.provider, call.model)
     if call.estimate == money.FREE:
         answer, _ = await send()
         if keep is not None:

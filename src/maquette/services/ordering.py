@@ -23,7 +23,7 @@ from maquette.disk import write_durably
 from maquette.folders import PRIVATE
 from maquette.imaging.files import SUFFIXES
 from maquette.jobs.workshop import Place
-from maquette.services import planning
+from maquette.services import planning, policy
 from maquette.services.inputs import PICTURES, clean_name, given_path
 from maquette.services.planning import Plan
 from maquette.services.projects import root_of
@@ -76,8 +76,11 @@ class RunWanted(Wanted):
     max_spend_usd: Amount | None = None
 
 
-async def plan(studio: Studio, project: Project, wanted: RunWanted) -> Plan:
-    """Plan a run; nothing is sent or paid."""
+async def plan(studio: Studio, project: Project, wanted: RunWanted, by: str | None = None) -> Plan:
+    """Plan a run; nothing is sent or paid.
+
+    `by`: the id of the person who plans it; what their role does not allow is refused.
+    """
     root = await root_of(studio, project.slug, None)
     place = studio.shop.place(root)
     refs = await _paths(studio, project, place, wanted.scenes)
@@ -90,9 +93,11 @@ async def plan(studio: Studio, project: Project, wanted: RunWanted) -> Plan:
         {**said, "project": project.slug, "scene_refs": refs, "style_refs": styles}
     )
     sheet = Manifest(scenes=overrides)
-    return await planning.plan(
+    found = await planning.plan(
         studio, order, Path(root), confirmed=wanted.confirm_spend, sheet=sheet
     )
+    await policy.check(studio, by, [one.spec for one in found.jobs])
+    return found
 
 
 _SPENDING = frozenset({"confirm_spend", "max_spend_usd"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -14,18 +15,23 @@ from maquette.services.rejoining import Standing
 from maquette.services.results import Result
 from maquette.services.studio import Studio
 
+Again = Callable[[], Awaitable[object]]
+"""Looks again whether whoever has waited may still see the job; raises where they may not."""
 
-async def awaited(studio: Studio, feed: Feed, project_id: str, standing: Standing) -> Result:
+
+async def awaited(
+    studio: Studio, feed: Feed, project_id: str, standing: Standing, again: Again
+) -> Result:
     """Wait for a job's pictures; raise what it ended with instead."""
-    result = await results.of(studio, project_id, standing.job_id)
-    if not (result.ended or chosen(result)):
+    job = await results.job_of(studio, project_id, standing.job_id)
+    if not (JobState(job.state).final or _is_chosen(job)):
         follow = results.follow(feed, project_id, standing.job_id, standing.since)
         async with aclosing(follow) as events:
             async for event in events:
-                if event is not None and tells_choice(event) and not _goes_on(result.job):
+                if event is not None and tells_choice(event) and not _goes_on(job):
                     break
-        result = await results.of(studio, project_id, standing.job_id)
-    return checked(result)
+        await again()
+    return checked(await results.of(studio, project_id, standing.job_id))
 
 
 def tells_choice(event: Event) -> bool:
@@ -38,7 +44,11 @@ def chosen(result: Result) -> bool:
 
     They are stored, settled and judged; where a post chain follows, its end is what counts.
     """
-    return result.job.selected_position is not None and not _goes_on(result.job)
+    return _is_chosen(result.job)
+
+
+def _is_chosen(job: Job) -> bool:
+    return job.selected_position is not None and not _goes_on(job)
 
 
 def _goes_on(job: Job) -> bool:

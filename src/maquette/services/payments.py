@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from maquette.core.errors import BadParameter
 from maquette.db import purchases, wallets
+from maquette.db.purchases import Kind
 from maquette.db.tables import CreditPurchase, CreditReversal, CreditTransfer
 from maquette.services import signatures
 from maquette.services.checkout import WEBHOOK_SECRET
@@ -23,6 +24,8 @@ from maquette.services.studio import Studio
 
 _STILL_THEIRS = ("won", "prevented", "warning_closed")
 _DECIDED = (*_STILL_THEIRS, "lost")
+_NOT_REFUNDED = ("failed", "canceled")
+"""The states of a refund that none comes after, and in which no money went back."""
 Told = Mapping[str, Any]
 log = logging.getLogger(__name__)
 
@@ -109,10 +112,10 @@ async def _paid(session: AsyncSession, purchase: CreditPurchase, told: Told, now
 
 
 async def _charge(session: AsyncSession, _kind: str, told: Told, now: datetime) -> bool:
-    """Note how much of a charge was refunded by now."""
+    """Note how much of a charge was refunded at most; which of it failed, the refunds tell."""
     named: Any = told.get("metadata")
     metadata: Told = cast("Told", named) if isinstance(named, dict) else {}
-    reversal = _reversal(told, now)
+    reversal = _reversal("charge", told, now)
     purchase_id = _text(metadata, "purchase")
     reversal.purchase_id = None if purchase_id is None else purchase_id[:36]
     reversal.minor = _minor(told, "amount_refunded")
@@ -120,22 +123,30 @@ async def _charge(session: AsyncSession, _kind: str, told: Told, now: datetime) 
     return await _gone_back(session, reversal, now, is_sum=True)
 
 
+async def _refund(session: AsyncSession, _kind: str, told: Told, now: datetime) -> bool:
+    """Note one refund; where it fails, the money comes back to us and the credits to them."""
+    reversal = _reversal("refund", told, now)
+    reversal.minor = _minor(told, "amount")
+    reversal.final = _text(told, "status") in _NOT_REFUNDED
+    return await _gone_back(session, reversal, now)
+
+
 async def _dispute(session: AsyncSession, _kind: str, told: Told, now: datetime) -> bool:
     """Note how much of a charge is disputed; what is won again is theirs again."""
     status = _text(told, "status") or ""
-    reversal = _reversal(told, now)
+    reversal = _reversal("dispute", told, now)
     theirs = status in _STILL_THEIRS or status.startswith("warning_")
     reversal.minor = 0 if theirs else _minor(told, "amount")
     reversal.final = status in _DECIDED
-    return await _gone_back(session, reversal, now, is_sum=False)
+    return await _gone_back(session, reversal, now)
 
 
-def _reversal(told: Told, now: datetime) -> CreditReversal:
+def _reversal(kind: Kind, told: Told, now: datetime) -> CreditReversal:
     name = _text(told, "id")
     if name is None:
         raise BadParameter("The message names nothing.")
     return CreditReversal(
-        id=name,
+        id=purchases.key(kind, name),
         payment_intent=_text(told, "payment_intent"),
         currency=(_text(told, "currency") or "")[:3],
         told_at=now,
@@ -143,7 +154,7 @@ def _reversal(told: Told, now: datetime) -> CreditReversal:
 
 
 async def _gone_back(
-    session: AsyncSession, reversal: CreditReversal, now: datetime, *, is_sum: bool
+    session: AsyncSession, reversal: CreditReversal, now: datetime, *, is_sum: bool = False
 ) -> bool:
     known = await purchases.remember(session, reversal, is_sum=is_sum)
     purchase = None
@@ -197,6 +208,10 @@ _HANDLERS = {
     "checkout.session.async_payment_failed": _session,
     "checkout.session.expired": _session,
     "charge.refunded": _charge,
+    "charge.refund.updated": _refund,
+    "refund.created": _refund,
+    "refund.failed": _refund,
+    "refund.updated": _refund,
     "charge.dispute.created": _dispute,
     "charge.dispute.updated": _dispute,
     "charge.dispute.closed": _dispute,

@@ -6,7 +6,7 @@ one that a cap refuses at the last moment.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -18,7 +18,7 @@ from maquette.core.requests import digest_of
 from maquette.db import assets
 from maquette.db.tables import Project
 from maquette.jobs.maskwork import MadeMask, MaskCall, read_mask
-from maquette.services import asking, library, masks, starting, trash
+from maquette.services import asking, library, masks, rejoining, starting, trash
 from maquette.services.asking import Asked, Given, Wish
 from maquette.services.starting import Spending
 from maquette.services.studio import Studio
@@ -102,10 +102,15 @@ class _NewMask:
 
 
 async def look(
-    studio: Studio, project: Project, wish: Wish, came: Came, words: MaskWords = AS_OPENAI_SAYS
+    studio: Studio,
+    project: Project,
+    caller: Caller,
+    wish: Wish,
+    came: Came,
+    words: MaskWords = AS_OPENAI_SAYS,
 ) -> Asked:
     """Check and price a request with what came for it; nothing is written, sent or paid."""
-    return (await _looked_at(studio, project, wish, came, words))[0]
+    return (await _looked_at(studio, project, caller, wish, came, words))[0]
 
 
 async def place(
@@ -131,12 +136,16 @@ async def kept(
     came: Came,
     spending: Spending,
     words: MaskWords = AS_OPENAI_SAYS,
+    check: Callable[[Asked], None] | None = None,
 ) -> AsyncGenerator[Asked]:
     """Check a request and keep what came with it, for the block that begins its job.
 
-    An error of the block takes back what was kept.
+    `check` may refuse it before anything is kept. An error of the block takes back what was kept,
+    as does `rejoining.JoinedError`: the job that stands has what it was begun with.
     """
-    asked, new = await _looked_at(studio, project, wish, came, words)
+    asked, new = await _looked_at(studio, project, caller, wish, came, words)
+    if check is not None:
+        check(asked)
     starting.check_spending(asked.worst_case, spending)
     await asking.check_ready(studio, project, asked)
     await came.keep(Wishes(forget=not wish.store))
@@ -149,13 +158,13 @@ async def kept(
             wish = replace(wish, seed=seed, pictures=came.pictures, mask=mask)
             asked = await asking.ask(studio, project, wish)
         yield asked
-    except MaquetteError:
+    except (MaquetteError, rejoining.JoinedError):
         await _take_back(studio, project, made)
         raise
 
 
 async def _looked_at(
-    studio: Studio, project: Project, wish: Wish, came: Came, words: MaskWords
+    studio: Studio, project: Project, caller: Caller, wish: Wish, came: Came, words: MaskWords
 ) -> tuple[Asked, _NewMask | None]:
     """Return what would be asked for, and the mask that has to be kept for it."""
     mask, new = None, None
@@ -166,7 +175,8 @@ async def _looked_at(
     if isinstance(new, _NewMask):
         mask = new.future
     wish = replace(wish, pictures=came.pictures, mask=mask)
-    return await asking.ask(studio, project, wish), new if isinstance(new, _NewMask) else None
+    asked = await asking.ask(studio, project, wish, caller.user_id)
+    return asked, new if isinstance(new, _NewMask) else None
 
 
 async def _read(

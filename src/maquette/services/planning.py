@@ -120,7 +120,7 @@ def choose_model(
     if model_id is None:
         if len(profiles) != 1:
             raise BadParameter(
-                f"{provider_id!r} has several models; give --model, one of {', '.join(profiles)}."
+                f"{provider_id!r} has several models; name one of {', '.join(profiles)}."
             )
         return provider, next(iter(profiles.values()))
     if model_id not in profiles:
@@ -139,7 +139,7 @@ def _embedded(studio: Studio) -> str:
     if real or not proofs:
         raise BadParameter(
             f"Several providers are ready ({', '.join(ready) or 'none'}), so say which: "
-            "--provider ID or --model PROVIDER:MODEL. `maquette plugins` lists them."
+            "give the model as PROVIDER:MODEL. `maquette plugins` lists them."
         )
     return proofs[0]
 
@@ -156,7 +156,7 @@ def _owner(studio: Studio, model_id: str) -> str:
             if owners
             else (f"No provider has a model {model_id!r}")
         )
-        raise BadParameter(f"{many}; write --model PROVIDER:MODEL. `maquette plugins` lists them.")
+        raise BadParameter(f"{many}; write PROVIDER:MODEL. `maquette plugins` lists them.")
     return owners[0]
 
 
@@ -248,23 +248,23 @@ def check_request(request: ImageRequest, profile: ModelProfile) -> None:
     if references > profile.max_references:
         raise CapabilityMissing(
             f"{profile.id!r} takes at most {profile.max_references} reference pictures, not "
-            f"{references}; nothing was sent. Give fewer --style-refs.",
+            f"{references}; nothing was sent. Give fewer reference pictures.",
             param="image",
         )
     if request.seed is not None:
-        _require(profile.supports_seed, profile, "a seed", "leave --seed out")
-    _require(request.mode in profile.modes, profile, f"{request.mode!r}", "choose another --model")
+        _require(profile.supports_seed, profile, "a seed", "leave it out")
+    _require(request.mode in profile.modes, profile, f"{request.mode!r}", "choose another model")
     if request.negative_prompt:
         _require(
             profile.supports_negative_prompt,
             profile,
             "a negative prompt",
-            "leave --negative-prompt out",
+            "leave it out",
         )
     if isinstance(request.size, tuple) and request.size[0] * request.size[1] > profile.max_pixels:
         raise CapabilityMissing(
             f"{profile.id!r} makes at most {profile.max_pixels} pixels, not "
-            f"{request.size[0]}x{request.size[1]}; nothing was sent. Give a smaller --size.",
+            f"{request.size[0]}x{request.size[1]}; nothing was sent. Give a smaller size.",
             param="size",
         )
     try:

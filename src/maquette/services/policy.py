@@ -6,44 +6,25 @@ that no way to a model goes around it. The command line has nobody and may every
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from maquette.core.errors import ModerationNotAllowed, RoleLimited
+from maquette.core.errors import BadParameter, ModerationNotAllowed, RoleLimited, UnknownPlugin
+from maquette.core.language import EMBEDDED
 from maquette.core.people import Role
 from maquette.core.pipeline import JobSpec
-from maquette.core.requests import ImageRequest, Input, ModelProfile, Option, Size
+from maquette.core.requests import ImageRequest, Input, Size
 from maquette.core.roles import RoleLimits
 from maquette.db import purchases
 from maquette.db.tables import User
+from maquette.jobs import backends
+from maquette.jobs.backends import Called
 from maquette.services.studio import Studio
 
 _WAY_OUT = "An administrator can give you another role, or raise what yours allows"
-
-
-class Shown(Protocol):
-    """A picture that a wish refers to."""
-
-    @property
-    def input(self) -> Input: ...
-
-
-class Wished(Protocol):
-    """What the limits are about, of a wish."""
-
-    @property
-    def model(self) -> str | None: ...
-    @property
-    def size(self) -> Size: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def options(self) -> Mapping[str, Option]: ...
-    @property
-    def pictures(self) -> Sequence[Shown]: ...
 
 
 @dataclass(frozen=True)
@@ -58,48 +39,42 @@ class _Question:
     moderation: object = None
 
 
-async def check(studio: Studio, user_id: str | None, profile: ModelProfile, wish: Wished) -> None:
-    """Refuse a wish that its person's role does not allow."""
-    first = wish.pictures[0].input if wish.pictures else None
-    source = None if first is None else (first.width_px or 0, first.height_px or 0)
-    question = _Question(
-        _provider_of(studio, profile, wish.model),
-        profile.id,
-        wish.count,
-        _pixels(wish.size, source, profile.max_pixels),
-        wish.options.get("moderation"),
-    )
-    await _ask(studio, user_id, [question])
-
-
-def _provider_of(studio: Studio, profile: ModelProfile, named: str | None) -> str:
-    """Find whose model it is: by the name that was asked for, else among all."""
-    providers = studio.shop.providers
-    said = (named or "").partition(":")[0]
-    order = sorted(providers, key=lambda name: name != said)
-    return next((name for name in order if profile in providers[name].models()), said)
-
-
-async def check_specs(studio: Studio, user_id: str | None, specs: Sequence[JobSpec]) -> None:
-    """Refuse a run that its person's role does not allow; nothing of it is written."""
+async def check(studio: Studio, user_id: str | None, specs: Sequence[JobSpec]) -> None:
+    """Refuse work that its person's role does not allow; nothing of it is written."""
     await _ask(studio, user_id, [one for spec in specs for one in _questions(studio, spec)])
 
 
+async def check_words(studio: Studio, user_id: str | None, provider: str, model: str) -> None:
+    """Refuse a call of a language or speech model; what is built in is for everybody."""
+    if model != EMBEDDED:
+        await _ask(studio, user_id, [_Question(provider, model, 1, 0)])
+
+
 def _questions(studio: Studio, spec: JobSpec) -> list[_Question]:
+    """Ask about the model, and about the providers that go on with its picture."""
     found: list[_Question] = []
+    pixels = 0 if spec.source is None else _pixels("source", _size_of(spec.source), 0)
     if spec.request is not None:
         found.append(_of_request(studio, spec.request, spec.candidates))
+        pixels = found[0].pixels
     background = spec.post.background
-    if background is not None and background.refine.wanted and background.refine.model:
+    if background is None:
+        return found
+    for one in background.backends:
+        with suppress(UnknownPlugin, BadParameter):  # nothing has that name, so nothing is asked
+            backend = backends.background(studio.shop, one)
+            if isinstance(backend, Called):
+                found.append(_Question(backend.provider, backend.model, 1, pixels))
+    if background.refine.wanted and background.refine.model:
         provider, _, model = background.refine.model.partition(":")
         moderation = background.refine.options.get("moderation")
-        found.append(_Question(provider, model, 1, 0, moderation))
+        found.append(_Question(provider, model, 1, pixels, moderation))
     return found
 
 
 def _of_request(studio: Studio, request: ImageRequest, candidates: int) -> _Question:
     first = next((one for one in request.inputs if one.role == "init"), None)
-    source = None if first is None else (first.width_px or 0, first.height_px or 0)
+    source = None if first is None else _size_of(first)
     provider = studio.shop.providers.get(request.provider)
     profiles = () if provider is None else provider.models()
     most = next((one.max_pixels for one in profiles if one.id == request.model), 0)
@@ -110,6 +85,10 @@ def _of_request(studio: Studio, request: ImageRequest, candidates: int) -> _Ques
         _pixels(request.size, source, most),
         request.options.get("moderation"),
     )
+
+
+def _size_of(picture: Input) -> tuple[int, int]:
+    return (picture.width_px or 0, picture.height_px or 0)
 
 
 def _pixels(size: Size, source: tuple[int, int] | None, most: int) -> int:

@@ -1,7 +1,8 @@
 """Clients that send a request again by themselves are shown to the job that stands for it.
 
 OpenAI's client does so after a timeout or a failure, up to twice and without a key: each time
-would be paid. Whoever sends again what they sent shortly before joins the run of the first time.
+would be paid. Whoever sends again what they sent before joins the run of the first time, while it
+is under way and for some time after; where the same was asked for several times, each its own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from maquette.services.starting import Note, Spending
 from maquette.services.studio import Studio
 
 KEPT = timedelta(minutes=15)
+"""How long a run is known after the last try that came for it, and at least after its end."""
 
 
 @dataclass(frozen=True)
@@ -31,31 +33,35 @@ class Standing:
     since: int
 
 
+class JoinedError(Exception):
+    """Another run stands for the request, so nothing was begun: no refusal, but its answer."""
+
+    def __init__(self, standing: Standing) -> None:
+        super().__init__(standing)
+        self.standing = standing
+
+
 class _OvertakenError(Exception):
-    """Another run stands for the request already."""
-
-    def __init__(self, run: str) -> None:
-        super().__init__(run)
-        self.run = run
+    """A run that stands was found in the commit that would have made another."""
 
 
-def sending(
-    studio: Studio, caller: str, digest: str, *, again: bool, ago_s: float = 0.0
-) -> Sending:
-    """Say who sends what; `again`: their client says that it is not for the first time.
+def sending(studio: Studio, caller: str, digest: str, *, retry: int, ago_s: float = 0.0) -> Sending:
+    """Say who sends what; `retry`: how many times their client says that it sent it before.
 
     `ago_s` is how long ago it came in.
     """
     now = studio.shop.clock.now() - timedelta(seconds=ago_s)
-    return Sending(caller, digest, again, now, now + KEPT)
+    return Sending(caller, digest, retry, now, now + KEPT)
 
 
 async def standing(studio: Studio, sent: Sending) -> Standing | None:
-    """Return the job that a request which is sent again has begun the first time."""
-    if not sent.again:
-        return None
-    async with studio.shop.db.read() as session:
-        run = await joining.standing(session, sent)
+    """Join the job that a request which is sent again has begun the first time."""
+    return None if sent.retry == 0 else await _joined(studio, sent)
+
+
+async def _joined(studio: Studio, sent: Sending) -> Standing | None:
+    async with studio.shop.db.write() as session:
+        run = await joining.join(session, sent)
     return None if run is None else await of_run(studio, run)
 
 
@@ -75,29 +81,30 @@ async def begin(
     sent: Sending,
     since: int,
 ) -> Standing:
-    """Begin the run and note that it stands for the request, in one commit; or join another.
+    """Begin the run and note that it stands for the request, in one commit.
 
-    `since` is an event from before.
+    Where another stands, join that one and raise `JoinedError`. `since` is an event from before.
     """
     spending = replace(spending, note=_noted(spending.note, sent))
-    try:
-        return Standing(await asking.begin(studio, project, asked, spending), since)
-    except _OvertakenError as overtaken:
-        return await of_run(studio, overtaken.run)
-    except MaquetteError:
-        # The hold of the run that stands may be what left no room for another.
-        found = await standing(studio, sent)
-        if found is None:
-            raise
-        return found
+    while True:
+        try:
+            return Standing(await asking.begin(studio, project, asked, spending), since)
+        except _OvertakenError:
+            found = await _joined(studio, sent)
+        except MaquetteError:
+            # The hold of the run that stands may be what left no room for another.
+            found = await standing(studio, sent)
+            if found is None:
+                raise
+        if found is not None:  # else another try of the same generation was quicker to join it
+            raise JoinedError(found)
 
 
 def _noted(note: Note | None, sent: Sending) -> Note:
     async def noted(session: AsyncSession, run_id: str) -> None:
         mine = f"run:{run_id}"
-        stands = await joining.note(session, sent, mine)
-        if stands != mine:
-            raise _OvertakenError(stands)
+        if await joining.note(session, sent, mine) != mine:
+            raise _OvertakenError
         if note is not None:
             await note(session, run_id)
 

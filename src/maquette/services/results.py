@@ -64,6 +64,12 @@ class Result:
         return ends or passed
 
 
+async def job_of(studio: Studio, project_id: str, job_id: str) -> Job:
+    """Return a job of the project by itself."""
+    async with studio.shop.db.read() as session:
+        return await runs.job_in(session, project_id, job_id)
+
+
 async def of(studio: Studio, project_id: str, job_id: str) -> Result:
     """Return a job of the project with its pictures."""
     async with studio.shop.db.read() as session:

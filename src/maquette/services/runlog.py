@@ -197,7 +197,7 @@ async def ingest(database: Database, project: Project, root: str, log: RunLog) -
 
     A run that was ingested before and went on where it came from is brought up to date; one that
     was worked here stands as it is. Money that another installation paid is recorded with its
-    attempts; no cap of this one counts it.
+    attempts; no cap and no report of this one counts it.
     """
     async with database.write() as session:
         known = await session.get(Run, log.run)
@@ -212,7 +212,7 @@ async def ingest(database: Database, project: Project, root: str, log: RunLog) -
         await session.flush()
         await _ingest_pictures(session, project, log)
         for job in log.jobs:
-            await _ingest_job(session, project, job)
+            await _ingest_job(session, job)
     return True
 
 
@@ -302,15 +302,15 @@ async def _ingest_pictures(session: AsyncSession, project: Project, log: RunLog)
     await insert_missing(session, AssetParent, links)
 
 
-def _attempt_row(project: Project, job: LoggedJob, attempt: LoggedAttempt) -> Attempt:
+def _attempt_row(job: LoggedJob, attempt: LoggedAttempt) -> Attempt:
     day = "" if attempt.sent_at is None else f"{attempt.sent_at:%F}"  # nothing was held here
-    at = {"job_id": job.id, "project_id": project.id, "day": day}
+    at = {"job_id": job.id, "day": day}
     return Attempt(**at, ticket=None, **attempt.model_dump())
 
 
-async def _ingest_job(session: AsyncSession, project: Project, job: LoggedJob) -> None:
+async def _ingest_job(session: AsyncSession, job: LoggedJob) -> None:
     for attempt in job.attempts:
-        session.add(_attempt_row(project, job, attempt))
+        session.add(_attempt_row(job, attempt))
     await session.flush()
     for one in job.candidates:
         session.add(

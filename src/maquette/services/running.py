@@ -126,7 +126,7 @@ async def resume(
     _check_resumable(run)
     await _refuse_undecided(studio, run)
     specs = [JobSpec.model_validate(job.spec) for job in jobs]
-    await policy.check_specs(studio, spending.by, specs)
+    await policy.check(studio, spending.by, specs)
     studio = await studio.of_project(run.project_id)
     remaining = {job.id: await _still_to_pay(studio, job) for job in jobs}
     await projects.ready_root(studio, run.project_id, run.root)

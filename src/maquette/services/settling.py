@@ -104,7 +104,6 @@ def _settle(table: str, row: Row, old_id: str, home: Home) -> None:
     elif table == "run_jobs":
         _cancel(row, JobState)
     elif table == "attempts":
-        row["project_id"] = home.project_id
         row["day"] = row["day"] or ("" if row["sent_at"] is None else f"{row['sent_at']:%F}")
         _end_attempt(row)
     elif table == "agent_instructions":

@@ -15,6 +15,7 @@ from maquette.core.people import Caller
 from maquette.core.states import AttemptState
 from maquette.db import costs, events, ledger, people
 from maquette.db.costs import Call, Which
+from maquette.db.tables import Attempt
 from maquette.services import caps, metering
 from maquette.services import costs as reports
 from maquette.services.caps import Meter
@@ -22,6 +23,8 @@ from maquette.services.costs import Line
 from maquette.services.studio import Studio
 
 _MOST_UNDECIDED = 10_000
+_MOST_TIMES, _MOST_CHARGED = 10, money.parse_usd("1000")
+"""What a call may have cost at most: so many times what was reserved, or this if it is more."""
 
 
 async def meters(studio: Studio) -> Sequence[Meter]:
@@ -144,7 +147,9 @@ async def decide(
 ) -> Undecided:
     """Settle an unknown call as a person found it on the provider's own account page.
 
-    Return what it was: a run of pictures can go on now, a call of words is over.
+    An owner of the project can only confirm what was reserved: another sum, or none, is for
+    administrators, since it may be another person's money. Return what it was: a run of pictures
+    can go on now, a call of words is over.
     """
     if amount is not None and not charged:
         raise BadParameter("An amount was given for a call that was not charged; say one of both.")
@@ -157,11 +162,11 @@ async def decide(
         call, attempt = found[0], found[0].attempt
         if not await _may_decide(session, caller, call):
             raise Forbidden("Only an administrator or an owner of the project decides this.")
+        nano = _decided(caller, attempt, charged=charged, amount=amount)
         if attempt.state != AttemptState.UNKNOWN:
             raise Conflict(f"Attempt {attempt.id} is {attempt.state}; there is nothing to decide.")
         now = studio.shop.clock.now()
         if charged:
-            nano = attempt.reserved_nano if amount is None else money.to_nano(amount)
             await ledger.write_off(session, attempt, nano, now)
         else:
             await ledger.release(session, attempt, now)
@@ -176,3 +181,26 @@ async def decide(
             charged=charged,
         )
     return _told(call)
+
+
+def _decided(
+    caller: Caller | None, attempt: Attempt, *, charged: bool, amount: Usd | None
+) -> money.Nano:
+    """Return what the call is to cost; refuse what the caller cannot say."""
+    reserved = money.Nano(attempt.reserved_nano)
+    nano = money.to_nano(amount) if amount is not None else reserved if charged else money.Nano(0)
+    trusted = caller is None or caller.is_admin
+    if not trusted and nano != reserved:
+        raise Forbidden(
+            "An owner of the project can say that the call was charged as reserved, "
+            f"{money.show(money.from_nano(reserved))}; another amount, or none, is for an "
+            "administrator to say."
+        )
+    most = max(Usd(money.from_nano(reserved) * _MOST_TIMES), _MOST_CHARGED)
+    if money.from_nano(nano) > most:
+        raise BadParameter(
+            f"The call cannot have cost {money.show(money.from_nano(nano))}: "
+            f"{money.show(money.from_nano(reserved))} was reserved, and at most {money.show(most)} "
+            "is believed. Read the provider's page again."
+        )
+    return nano

@@ -7,6 +7,7 @@ import platform
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -53,11 +54,11 @@ def check_spending(worst_case: Usd, spending: Spending) -> None:
     if worst_case > 0 and not spending.confirmed:
         raise NotConfirmed(
             f"This run may cost up to {money.show(worst_case)}, so nothing was sent. "
-            "Add --confirm-spend to allow it; `maquette dry` shows the plan.",
+            "Confirm that the money may be spent; a dry run shows the plan.",
         )
     if spending.max_spend is not None and worst_case > spending.max_spend:
         raise BudgetExceeded(
-            f"This run may cost up to {money.show(worst_case)}, more than --max-spend "
+            f"This run may cost up to {money.show(worst_case)}, more than its limit of "
             f"{money.show(spending.max_spend)}, so nothing was sent. Raise it, or ask for less."
         )
 
@@ -121,7 +122,7 @@ async def write_run(
 ) -> str:
     if not -100 <= spending.priority <= 100:
         raise BadParameter(f"The priority {spending.priority} is out of range; give -100 to 100.")
-    await policy.check_specs(studio, spending.by, [spec for spec, _ in specs])
+    await policy.check(studio, spending.by, [spec for spec, _ in specs])
     now = studio.shop.clock.now()
     run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     total = sum((worst for _, worst in specs), start=money.FREE)
@@ -134,7 +135,7 @@ async def write_run(
                 state=JobState.QUEUED.value,
                 root=root,
                 settings=order,
-                versions=_versions(),
+                versions=dict(_versions()),
                 replay_of=replay_of,
                 max_spend_nano=None if limit is None else money.to_nano(limit),
                 worst_case_nano=money.to_nano(Usd(total)),
@@ -178,7 +179,9 @@ def _job_row(run_id: str, position: int, spec: JobSpec, worst: Usd) -> Job:
     )
 
 
+@cache
 def _versions() -> dict[str, str]:
+    """Look once: it reads a file for each, and stays as it is while the program runs."""
     names = ("numpy", "opencv-python-headless", "pillow", "numba")
     return {
         "maquette": __version__,

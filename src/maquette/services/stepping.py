@@ -15,7 +15,7 @@ from maquette.core.pipeline import JobSpec, PostChain, RunOrder
 from maquette.db import runs
 from maquette.db.tables import Job
 from maquette.jobs.backends import Step
-from maquette.services import chain, pictures, pricing, projects, starting
+from maquette.services import chain, pictures, policy, pricing, projects, starting
 from maquette.services.inputs import GivenPicture, find_pictures, load, scene_names
 from maquette.services.pictures import Made
 from maquette.services.secrets import seen_by
@@ -63,10 +63,9 @@ async def plan(studio: Studio, order: PostOrder, spending: Spending) -> Planned:
             given[name] = await load(studio.shop.pool, path, "input picture")
         except MaquetteError as error:
             unreadable.append(Made(str(path), None, None, error=str(error)))
-    prices = [
-        pricing.worst_case(studio, _spec(order, resolved.post, name, one, None))
-        for name, one in given.items()
-    ]
+    specs = [_spec(order, resolved.post, name, one, None) for name, one in given.items()]
+    await policy.check(studio, spending.by, specs)
+    prices = [pricing.worst_case(studio, spec) for spec in specs]
     total = Usd(sum(prices, start=money.FREE))
     return Planned(order, resolved.post, resolved.notes, given, tuple(unreadable), total)
 

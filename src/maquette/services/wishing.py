@@ -102,7 +102,8 @@ class PictureWanted(Wanted):
     post: PostChain = PostChain()
     """Background removal, upscaling and grading of the picture that is chosen."""
     store: bool = True
-    """False: what is sent is forgotten when the job has ended."""
+    """False: what is sent is forgotten when the job has ended; of its bytes nothing stays, of its
+    names and digests what the run's log says."""
     data_uri: bool = False
     """Also give the pictures as data URIs, where the reply waits for them."""
     max_spend_usd: Amount | None = None

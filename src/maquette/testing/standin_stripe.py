@@ -86,6 +86,21 @@ class Page:
             **more,
         }
 
+    def refund_document(self, name: str, cents: int, status: str, **more: Any) -> dict[str, Any]:
+        """Describe one refund, which has no metadata of the payment's."""
+        return {
+            "id": f"re_{name}_{self.id}",
+            "object": "refund",
+            "amount": cents,
+            "charge": self.charge,
+            "currency": self.currency,
+            "metadata": {},
+            "payment_intent": self.payment_intent,
+            "reason": None,
+            "status": status,
+            **more,
+        }
+
     def dispute_document(self, status: str, **more: Any) -> dict[str, Any]:
         """Describe a dispute of all of it."""
         return {

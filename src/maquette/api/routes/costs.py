@@ -213,7 +213,10 @@ async def list_unknown(caller: SignedIn, studio: TheStudio) -> UnknownList:
 async def decide(
     caller: Spender, studio: TheStudio, attempt: AttemptId, decision: Decision
 ) -> UnknownDocument:
-    """Say whether the call was charged; only an administrator or an owner of the project does."""
+    """Say whether the call was charged; an owner of the project can only say: as reserved.
+
+    Administrators can say any amount up to ten times what was reserved, or $1000 if that is more.
+    """
     amount = None if decision.amount_usd is None else Usd(Decimal(decision.amount_usd))
     return _unknown(
         await spending.decide(

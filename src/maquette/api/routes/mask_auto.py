@@ -7,7 +7,7 @@ import hashlib
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from maquette.api import once, picture_form
+from maquette.api import once, picture_form, waiting
 from maquette.api.claims import ONCE_ERRORS, TheKey
 from maquette.api.contract import Responses, raises
 from maquette.api.door import EditingOwn, Entry
@@ -16,6 +16,7 @@ from maquette.api.mask_schema import BODY
 from maquette.api.picture_form import Form
 from maquette.core import errors as e
 from maquette.core.findings import Finding
+from maquette.core.people import Scope
 from maquette.core.wanted import from_texts
 from maquette.db.idempotency import Claim
 from maquette.services import automask, maskwishes, outcome, placing, wordmask
@@ -81,6 +82,7 @@ class MaskFound(BaseModel):
     status_code=201,
     response_model=MaskFound,
     summary="Find a mask",
+    dependencies=[waiting.Placed],
     responses=_PROBLEMS,
     openapi_extra=BODY,
 )
@@ -109,7 +111,10 @@ async def find_mask(
         wordmask.check_scope(entry.caller)
         since = house.feed.last
         job_id = await _begun(request, house, entry, wanted, form, claim, digest)
-    await outcome.awaited(house.studio, house.feed, entry.project.id, Standing(job_id, since))
+    standing = Standing(job_id, since)
+    again = waiting.looks_again(request, house, entry, Scope.WRITE)
+    work = outcome.awaited(house.studio, house.feed, entry.project.id, standing, again)
+    await waiting.unless_gone(request, work)
     of = await wordmask.picture_of(house.studio, entry.project, job_id)
     order = _order(entry, wanted, of)
     found = await wordmask.of_job(house.studio, order, job_id, wanted.way)
@@ -152,7 +157,7 @@ async def _begun(
     """Ask a model, with a key once; return the job."""
     studio, project, caller = house.studio, entry.project, entry.caller
     wish = wordmask.wish(wanted.words or "", wanted.model, wanted.way)
-    wordmask.check(await placing.look(studio, project, wish, form))
+    wordmask.check(await placing.look(studio, project, caller, wish, form))
     spending = wanted.spending(caller.user_id, claim)
 
     async def begin() -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from maquette.api import openai_asking, openai_replies, picture_form
+from maquette.api import openai_asking, openai_replies, picture_form, waiting
 from maquette.api.claims import ONCE_ERRORS, TheKey
 from maquette.api.contract import Responses, raises
 from maquette.api.door import SpendingOwn
 from maquette.api.house import TheHouse
 from maquette.api.openai_asking import Sent
 from maquette.api.openai_body import MEMBERS, NewImages, from_form
-from maquette.api.openai_edits import BODY, FormPictures
+from maquette.api.openai_edits import BODY
 from maquette.api.openai_replies import Action, ImagesMade
 from maquette.core import errors as e
+from maquette.core.people import Scope
 from maquette.services import outcome
 from maquette.services.rejoining import Standing
 
@@ -51,6 +52,7 @@ _PROBLEMS = (
 @router.post(
     "/generations",
     summary="Make pictures, as OpenAI's API does",
+    dependencies=[waiting.Placed],
     response_class=Response,
     responses={**_SHOWN, **raises(*_PROBLEMS, path=PREFIX)},
 )
@@ -67,6 +69,7 @@ async def generate_images(
 @router.post(
     "/edits",
     summary="Edit pictures, as OpenAI's API does",
+    dependencies=[waiting.Placed],
     response_class=Response,
     responses={
         **_SHOWN,
@@ -89,21 +92,22 @@ async def edit_images(
         if not form.pictures:
             raise e.BadParameter("An edit needs a picture; send one as 'image'.", param="image")
         sent = Sent(request, house, entry, wanted, form.digest, key)
-
-        found = await openai_asking.standing(sent, FormPictures(form, house, entry))
+        found = await openai_asking.standing(sent, form)
     return await _answered(sent, found, "image_edit")
 
 
 async def _answered(sent: Sent, found: Standing, action: Action) -> Response:
     """Wait for the job, or let the client see how it comes about."""
     house, project = sent.house, sent.entry.project
+    again = waiting.looks_again(sent.request, house, sent.entry, Scope.SPEND)
     if sent.body.stream:
         path = sent.request.url.path
-        stream = openai_replies.Stream(house, project.id, found, sent.body, action, path)
+        stream = openai_replies.Stream(house, project.id, found, sent.body, action, path, again)
         return StreamingResponse(
             stream.written(), media_type="text/event-stream", headers=_UNBUFFERED
         )
-    result = await outcome.awaited(house.studio, house.feed, project.id, found)
+    work = outcome.awaited(house.studio, house.feed, project.id, found, again)
+    result = await waiting.unless_gone(sent.request, work)
     address = f"{str(sent.request.base_url).rstrip('/')}/api/projects/{project.slug}/assets"
     reply = await openai_replies.whole(house, result, sent.body, address)
     return Response(reply, media_type="application/json")

@@ -15,6 +15,7 @@ from maquette.api.picture_jobs import PictureJob, PictureJobLine, PictureJobPage
 from maquette.api.routes.jobs import JobId
 from maquette.api.waiting import Wait
 from maquette.core import errors as e
+from maquette.core.people import Scope
 from maquette.core.requests import Digest, canonical
 from maquette.core.states import JobState
 from maquette.services import delivering, jobs, library, results
@@ -69,8 +70,9 @@ async def show_picture_job(
     data_uri: bool = False,
 ) -> PictureJob:
     """Return a job as it is, or with `wait` when it has ended."""
-    result = await waiting.waited(request, house, entry.project, job_id, wait)
-    return await _document(house.studio, entry, result, data_uri=data_uri)
+    with waiting.place(house, entry.caller, wait):
+        result = await waiting.waited(request, house, entry, job_id, wait, Scope.READ)
+        return await _document(house.studio, entry, result, data_uri=data_uri)
 
 
 @router.delete(

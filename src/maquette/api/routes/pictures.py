@@ -19,6 +19,7 @@ from maquette.api.picture_jobs import PictureJob, PicturePlan, document
 from maquette.api.picture_schema import EDIT
 from maquette.api.waiting import Wait
 from maquette.core import errors as e
+from maquette.core.people import Scope
 from maquette.core.requests import canonical
 from maquette.core.wanted import from_texts
 from maquette.db.idempotency import Claim
@@ -73,8 +74,9 @@ async def generate(
     """
     digest = hashlib.sha256(canonical(wanted.model_dump(mode="json")).encode()).hexdigest()
     claim = _claim(entry, key)
-    begun = await _begun(request, house, entry, wanted, placing.Nothing(), claim, digest)
-    return await _told(request, response, house, entry, wanted, begun, wait)
+    with waiting.place(house, entry.caller, wait):
+        begun = await _begun(request, house, entry, wanted, placing.Nothing(), claim, digest)
+        return await _told(request, response, house, entry, wanted, begun, wait)
 
 
 @router.post("/v1/edit", summary="Edit pictures", responses=_ASKING | _BRINGING, openapi_extra=EDIT)
@@ -97,15 +99,16 @@ async def edit(
 
     Pictures come as files of a form, or in JSON as data URLs or ids of the project's assets.
     """
-    async with picture_form.opened(request, house, entry, _FIELDS) as form:
-        wanted = _wanted(form)
-        if not form.pictures:
-            raise e.BadParameter(
-                "There is no picture to edit: send one as 'image', or ask /v1/generate."
-            )
-        claim = _claim(entry, key)
-        begun = await _begun(request, house, entry, wanted, form, claim, form.digest)
-    return await _told(request, response, house, entry, wanted, begun, wait)
+    with waiting.place(house, entry.caller, wait):
+        async with picture_form.opened(request, house, entry, _FIELDS) as form:
+            wanted = _wanted(form)
+            if not form.pictures:
+                raise e.BadParameter(
+                    "There is no picture to edit: send one as 'image', or ask /v1/generate."
+                )
+            claim = _claim(entry, key)
+            begun = await _begun(request, house, entry, wanted, form, claim, form.digest)
+        return await _told(request, response, house, entry, wanted, begun, wait)
 
 
 def _wanted(form: Form) -> PictureWanted:
@@ -145,7 +148,7 @@ async def _begun(
     studio, project, caller = house.studio, entry.project, entry.caller
     wish, words = wanted.wish(), wanted.mask_words()
     if wanted.dry:
-        return PicturePlan.of(await placing.look(studio, project, wish, came, words))
+        return PicturePlan.of(await placing.look(studio, project, caller, wish, came, words))
     spending = wanted.spending(caller.user_id, claim)
 
     async def begin() -> str:
@@ -170,7 +173,7 @@ async def _told(
 ) -> PictureJob | PicturePlan:
     if isinstance(begun, PicturePlan):
         return begun
-    result = await waiting.waited(request, house, entry.project, begun.job_id, wait_s)
+    result = await waiting.waited(request, house, entry, begun.job_id, wait_s, Scope.SPEND)
     response.headers["Location"] = f"/v1/jobs/{begun.job_id}"
     if begun.again:
         response.headers["Idempotency-Replayed"] = "true"

@@ -137,7 +137,7 @@ async def list_runs(
 @router.post("/dry", summary="Plan a run", responses=PLANNING)
 async def plan_run(entry: Viewing, studio: TheStudio, wanted: RunWanted) -> PlanDocument:
     """Say what would be sent and the most it can cost; sends and writes nothing."""
-    return _plan_document(await ordering.plan(studio, entry.project, wanted))
+    return _plan_document(await ordering.plan(studio, entry.project, wanted, entry.caller.user_id))
 
 
 @router.post("", status_code=201, summary="Begin a run", responses=PLANNING | SPENDING | ONCE)
@@ -147,7 +147,7 @@ async def begin_run(
     """Plan the run and begin it; refuses where it may cost money and nobody confirmed that."""
     if before is not None:
         return await _shown(studio, entry, before.removeprefix("run:"))
-    plan = await ordering.plan(studio, entry.project, wanted)
+    plan = await ordering.plan(studio, entry.project, wanted, entry.caller.user_id)
     allowed = starting.Spending(
         wanted.confirm_spend, _usd(wanted.max_spend_usd), by=entry.caller.user_id, claim=claim
     )

@@ -89,12 +89,12 @@ class CreditReversal(Base):
     )
 
     id: Mapped[str] = mapped_column(String(255), primary_key=True)
-    """Of the charge, or of the dispute."""
+    """`charge:`, `refund:` or `dispute:`, and Stripe's own name of it."""
     payment_intent: Mapped[str | None] = mapped_column(String(255))
     purchase_id: Mapped[str | None] = mapped_column(String(36))
     """As the charge names it; whether there is one is seen when it is used."""
     minor: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(String(3))
     final: Mapped[bool]
-    """A dispute that was decided; what is told of it later is older."""
+    """A dispute that was decided, or a refund that failed; what is told of it later is older."""
     told_at: Mapped[datetime]

@@ -63,7 +63,8 @@ class Attempt(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("run_jobs.id"))
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
-    """Its run's; here too, so that a report joins nothing."""
+    """Its run's; here too, so that a report joins nothing. None: it came in an archive or a log,
+    and its money counts in no books here."""
     user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     """Whose counters its money counts in; None: nobody's, as from the command line."""
     call: Mapped[str] = mapped_column(String(64))

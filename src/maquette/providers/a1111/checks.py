@@ -20,7 +20,7 @@ from maquette.providers.a1111.sizes import allowed, nearest
 def check(profile: ModelProfile, request: ImageRequest) -> None:
     """Raise `CapabilityMissing` for what the server cannot do, or could only leave out."""
     if request.mode not in profile.modes:
-        _refuse(profile, f"does not support {request.mode!r}", "choose another --model")
+        _refuse(profile, f"does not support {request.mode!r}", "choose another model")
     if request.count > profile.max_count:
         _refuse(profile, f"makes at most {profile.max_count} pictures a call", "ask for fewer")
     _pictures(profile, request)

@@ -21,7 +21,7 @@ def check(entry: ModelEntry, request: ImageRequest, today: date) -> None:
     """Raise `CapabilityMissing` for what the model cannot do."""
     _living(entry, today)
     if request.mode not in entry.modes:
-        _refuse(entry, f"does not support {request.mode!r}", "choose another --model")
+        _refuse(entry, f"does not support {request.mode!r}", "choose another model")
     if request.count > entry.max_count:
         _refuse(entry, f"makes at most {entry.max_count} pictures a call", "ask for fewer")
     if request.seed is not None:

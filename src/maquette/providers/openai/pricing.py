@@ -93,11 +93,15 @@ def upper_bound(entry: ModelEntry, request: ImageRequest, *, size: str | Wide) -
         raise _unknown(entry, "has no published number of tokens for a picture")
     quality = str(request.options.get("quality", "auto"))
     picture = _dearest(entry, price.output, quality, size)
-    partials = _PARTIAL * int(request.options.get("partial_images", 0))
-    output = picture * request.count + partials
+    output = picture * request.count + _PARTIAL * partials_of(request)
     return Usd(
         _input_bound(price, price.rates, request) + output * price.rates.image_out / _MILLION
     )
+
+
+def partials_of(request: ImageRequest) -> int:
+    """Return how many unfinished pictures are sent: only a call for one picture is streamed."""
+    return int(request.options.get("partial_images", 0)) if request.count == 1 else 0
 
 
 def _input_bound(price: Price, rates: Rates, request: ImageRequest) -> Decimal:

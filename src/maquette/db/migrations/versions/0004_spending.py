@@ -31,9 +31,10 @@ _WHOSE = """
 _PROJECT = """
     UPDATE attempts SET project_id = (
         SELECT runs.project_id FROM run_jobs JOIN runs ON runs.id = run_jobs.run_id
-        WHERE run_jobs.id = attempts.job_id
+        WHERE run_jobs.id = attempts.job_id AND NOT runs."foreign"
     )
 """
+"""Of calls that were made here: what came in an archive or a log counts in no books."""
 
 _DAY = {
     True: "UPDATE attempts SET day = substr(sent_at, 1, 10) WHERE day = '' AND sent_at IS NOT NULL",
