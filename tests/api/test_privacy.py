@@ -190,6 +190,8 @@ async def test_the_archive_has_everything_and_nothing_secret(open_studio: Opener
         "uploads": 2,
         "runs": 0,
         "unfinished_uploads": 1,
+        "credits": 0,
+        "purchases": 0,
     }
     assert held == {scene.free, scene.used, scene.voice}
     assert "h" * 64 not in json.dumps(lists)

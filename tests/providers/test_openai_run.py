@@ -157,8 +157,8 @@ async def test_after_every_kind_of_failure_the_books_equal_the_charges(
         assert held == sum(one.reserved_nano for one in unknown)
         assert held >= sum(one.charged_nano for one in unclear) > 0
         for attempt, call in zip(unknown, unclear, strict=True):
-            amount = money.from_nano(call.charged_nano)
-            await spending.decide(studio, attempt.id, charged=call.charged_nano > 0, amount=amount)
+            amount = money.from_nano(call.charged_nano) if call.charged_nano else None
+            await spending.decide(studio, attempt.id, charged=amount is not None, amount=amount)
         _, attempts, held, settled = await rows(studio, run_id)
     assert (held, settled) == (0, server.charged_nano)
     assert KEY not in caplog.text

@@ -13,7 +13,7 @@ def main() -> None:
 
     from maquette.cli.app import app  # noqa: PLC0415 - `main` must import even where Typer cannot
     from maquette.cli.arguments import plain_booleans  # noqa: PLC0415 - as above
-    from maquette.cli.exits import Exit, status_of  # noqa: PLC0415 - as above
+    from maquette.cli.exits import Exit, status_of, way_out  # noqa: PLC0415 - as above
     from maquette.cli.screen import complain  # noqa: PLC0415 - as above
 
     as_json = "--json" in sys.argv
@@ -23,7 +23,7 @@ def main() -> None:
             plain_booleans(sys.argv[1:]), prog_name="maquette", standalone_mode=not as_json
         )
     except MaquetteError as error:
-        complain(str(error), error.code, as_json=as_json)
+        complain(f"{error}{way_out(error)}", error.code, as_json=as_json)
         status = status_of(error)
     except TyperException as error:
         words = getattr(error, "format_message", error.__str__)()

@@ -28,6 +28,9 @@ _OF_ERROR: dict[type[errors.MaquetteError], Exit] = {
     errors.Cancelled: Exit.INTERRUPTED,
 }
 
+OWN_LIMIT = "own"
+"""The cap that a run brings with it, as `BudgetExceeded` names it."""
+
 _OF_STATE = {
     JobState.SUCCEEDED: Exit.DONE,
     JobState.FAILED_OUTPUT_GUARD: Exit.GUARD,
@@ -38,6 +41,15 @@ _OF_STATE = {
 def status_of(error: errors.MaquetteError) -> Exit:
     """Return the status of the nearest class in the table."""
     return next(_OF_ERROR[base] for base in type(error).__mro__ if base in _OF_ERROR)
+
+
+def way_out(error: errors.MaquetteError) -> str:
+    """Name the option that allows what money said no to; empty where there is none."""
+    if isinstance(error, errors.NotConfirmed) and "--confirm-spend" not in str(error):
+        return " Add --confirm-spend to confirm it."
+    if isinstance(error, errors.BudgetExceeded) and error.facts.get("cap") == OWN_LIMIT:
+        return " --max-spend sets that limit."
+    return ""
 
 
 def status_of_state(state: JobState) -> Exit:

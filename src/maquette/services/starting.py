@@ -59,7 +59,8 @@ def check_spending(worst_case: Usd, spending: Spending) -> None:
     if spending.max_spend is not None and worst_case > spending.max_spend:
         raise BudgetExceeded(
             f"This run may cost up to {money.show(worst_case)}, more than its limit of "
-            f"{money.show(spending.max_spend)}, so nothing was sent. Raise it, or ask for less."
+            f"{money.show(spending.max_spend)}, so nothing was sent. Raise it, or ask for less.",
+            cap="own",
         )
 
 
