@@ -52,7 +52,8 @@ class Wish:
 
     prompt: str
     model: str | None = None
-    """`provider:model`, or a model's own name; None: the only one that is ready."""
+    """`provider:model`, or a model's own name; None: the first living one of the only real provider
+    that is ready, else the embedded one."""
     negative_prompt: str = ""
     size: Size = "auto"
     count: int = 1
